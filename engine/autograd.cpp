@@ -1,0 +1,204 @@
+#include "engine/autograd.h"
+
+#include <unordered_map>
+#include <unordered_set>
+
+namespace prospect {
+
+namespace {
+
+// Recording is a property of the calling thread, as an op has no other way to know who calls it.
+thread_local bool recording = true;
+
+/// Where the next contribution to this node's gradient goes.
+GradTarget next_target(GradNode& node) {
+  if (!node.grad.defined()) node.grad = Tensor::empty(node.shape, node.dtype, *node.device);
+  const GradMode mode = node.filled ? GradMode::Accumulate : GradMode::Overwrite;
+  node.filled = true;
+  return {node.grad, mode};
+}
+
+void add_into(const Tensor& target, const Tensor& source) {
+  with_dtype(target.dtype(), [&]<class T>() {
+    T* sum = target.data<T>();
+    const T* term = source.data<T>();
+    for (int64_t i = 0; i < target.count(); ++i) put(sum[i], load(term[i]), GradMode::Accumulate);
+  });
+}
+
+/// All nodes reachable from root, each before its inputs. Iterative: graphs are as deep as models.
+std::vector<std::shared_ptr<GradNode>> topological_order(const std::shared_ptr<GradNode>& root) {
+  std::vector<std::shared_ptr<GradNode>> order;
+  std::unordered_set<GradNode*> seen{root.get()};
+  std::vector<std::pair<std::shared_ptr<GradNode>, size_t>> stack{{root, 0}};
+  while (!stack.empty()) {
+    auto& [node, next] = stack.back();
+    if (next == node->inputs.size()) {
+      order.push_back(node);
+      stack.pop_back();
+      continue;
+    }
+    const std::shared_ptr<GradNode> input = node->inputs[next++];
+    if (input && seen.insert(input.get()).second) stack.emplace_back(input, 0);
+  }
+  return {order.rbegin(), order.rend()};
+}
+
+/// Targets for all inputs of a node. An input that occurs twice gets a scratch buffer for its later slots,
+/// since a closure may write its targets in any order.
+std::vector<GradTarget> targets_of(GradNode& node, std::vector<std::pair<GradNode*, Tensor>>& repeated) {
+  std::vector<GradTarget> targets;
+  std::unordered_set<GradNode*> used;
+  for (const std::shared_ptr<GradNode>& input : node.inputs) {
+    if (!input) {
+      targets.emplace_back();
+    } else if (used.insert(input.get()).second) {
+      targets.push_back(next_target(*input));
+    } else {
+      repeated.emplace_back(input.get(), Tensor::empty(input->shape, input->dtype, *input->device));
+      targets.push_back({repeated.back().second, GradMode::Overwrite});
+    }
+  }
+  return targets;
+}
+
+void run_closure(GradNode& node) {
+  std::vector<std::pair<GradNode*, Tensor>> repeated;
+  const std::vector<GradTarget> targets = targets_of(node, repeated);
+  node.backward(node.grad, targets);
+  for (auto& [input, extra] : repeated) add_into(input->grad, extra);
+  node.backward = nullptr;
+  node.inputs.clear();
+  node.grad = {};
+  node.filled = false;
+}
+
+}  // namespace
+
+Variable Variable::parameter(Tensor value, Tensor grad) {
+  CHECK(!grad.defined() || (grad.shape() == value.shape() && grad.dtype() == value.dtype()),
+        "parameter: gradient must be {}, got {}", to_string(value.shape()), to_string(grad.shape()));
+  auto node = std::make_shared<GradNode>();
+  node->shape = value.shape();
+  node->dtype = value.dtype();
+  node->device = std::make_shared<const Device>(value.device());
+  node->grad = std::move(grad);
+  return {std::move(value), std::move(node)};
+}
+
+void Variable::zero_grad() const {
+  if (node_) node_->filled = false;
+}
+
+void Variable::set_on_ready(std::function<void()> hook) const {
+  CHECK(node_ && !node_->backward, "set_on_ready: only a parameter has a gradient hook");
+  node_->on_ready = std::move(hook);
+}
+
+NoGrad::NoGrad() : before_(recording) {
+  recording = false;
+}
+
+NoGrad::~NoGrad() {
+  recording = before_;
+}
+
+bool grad_enabled() {
+  return recording;
+}
+
+bool needs_grad(std::span<const Variable> inputs) {
+  if (!recording) return false;
+  for (const Variable& input : inputs) {
+    if (input.needs_grad()) return true;
+  }
+  return false;
+}
+
+Variable record(Tensor value, std::vector<Variable> inputs, Backward backward) {
+  if (!needs_grad(inputs)) return Variable(std::move(value));
+  auto node = std::make_shared<GradNode>();
+  node->shape = value.shape();
+  node->dtype = value.dtype();
+  node->device = std::make_shared<const Device>(value.device());
+  node->backward = std::move(backward);
+  for (const Variable& input : inputs) node->inputs.push_back(input.node());
+  return {std::move(value), std::move(node)};
+}
+
+GradTarget claim_gradient(const Variable& variable) {
+  return recording && variable.needs_grad() ? next_target(*variable.node()) : GradTarget{};
+}
+
+void backward(const Variable& root, const Tensor& seed) {
+  CHECK(root.needs_grad(), "backward: the root does not depend on any parameter");
+  GradNode& start = *root.node();
+  const GradTarget target = next_target(start);
+  if (seed.defined()) {
+    if (target.mode == GradMode::Accumulate) {
+      add_into(target.buffer, seed);
+    } else {
+      target.buffer.copy_from(seed);
+    }
+  } else {
+    CHECK(root.value().count() == 1, "backward: root {} needs a seed", to_string(root.shape()));
+    CHECK(target.mode == GradMode::Overwrite, "backward: the root already has a gradient");
+    with_dtype(start.dtype, [&]<class T>() { target.buffer.data<T>()[0] = static_cast<T>(1.0f); });
+  }
+  // The list owns the nodes: a closure that is freed may hold the last other reference to its inputs.
+  std::vector<std::shared_ptr<GradNode>> order = topological_order(root.node());
+  std::unordered_map<GradNode*, int> uses;
+  for (const auto& node : order) {
+    for (const auto& input : node->inputs) {
+      if (input) ++uses[input.get()];
+    }
+  }
+  for (std::shared_ptr<GradNode>& node : order) {
+    if (!node->backward) continue;
+    const std::vector<std::shared_ptr<GradNode>> inputs = node->inputs;
+    if (node->filled) run_closure(*node);
+    for (const auto& input : inputs) {
+      if (input && --uses[input.get()] == 0 && input->on_ready && input->filled) input->on_ready();
+    }
+    node.reset();
+  }
+}
+
+Variable recompute(RecomputeFunction fn, std::vector<Variable> inputs) {
+  Tensor value;
+  {
+    const NoGrad off;
+    value = fn(inputs).value();
+  }
+  if (!recording) return Variable(std::move(value));
+  // The node exists even if no input needs a gradient: captured parameters may.
+  std::vector<Tensor> kept;
+  auto node = std::make_shared<GradNode>();
+  node->shape = value.shape();
+  node->dtype = value.dtype();
+  node->device = std::make_shared<const Device>(value.device());
+  for (const Variable& input : inputs) {
+    kept.push_back(input.value());
+    node->inputs.push_back(input.node());
+  }
+  node->backward = [fn = std::move(fn), kept](const Tensor& grad_output,
+                                              std::span<const GradTarget> targets) {
+    std::vector<Variable> again;
+    for (size_t i = 0; i < kept.size(); ++i) {
+      if (targets[i].mode == GradMode::Ignore) {
+        again.emplace_back(kept[i]);
+        continue;
+      }
+      again.push_back(Variable::parameter(kept[i], targets[i].buffer));
+      again[i].node()->filled = targets[i].mode == GradMode::Accumulate;
+    }
+    const Variable output = fn(again);
+    if (output.needs_grad()) backward(output, grad_output);
+    for (size_t i = 0; i < kept.size(); ++i) {
+      if (targets[i].mode != GradMode::Ignore && !again[i].node()->filled) targets[i].buffer.fill_zero();
+    }
+  };
+  return {std::move(value), std::move(node)};
+}
+
+}  // namespace prospect

@@ -1,0 +1,61 @@
+# Third-party libraries, all Debian packages. What is missing is named together with the package that has it.
+set(PROSPECT_MISSING "")
+
+macro(prospect_need package debian)
+  find_package(${package} QUIET ${ARGN})
+  if(NOT ${package}_FOUND)
+    list(APPEND PROSPECT_MISSING ${debian})
+  endif()
+endmacro()
+
+# An imported target for a library without a CMake package of its own.
+function(prospect_need_library target header library debian)
+  find_path(${target}_INCLUDE ${header})
+  find_library(${target}_LIBRARY ${library})
+  if(${target}_INCLUDE AND ${target}_LIBRARY)
+    add_library(prospect::${target} UNKNOWN IMPORTED GLOBAL)
+    set_target_properties(prospect::${target} PROPERTIES IMPORTED_LOCATION ${${target}_LIBRARY}
+      INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
+  else()
+    set(PROSPECT_MISSING ${PROSPECT_MISSING} ${debian} PARENT_SCOPE)
+  endif()
+endfunction()
+
+prospect_need(OpenMP g++)
+prospect_need(Threads libc6-dev)
+prospect_need(fmt libfmt-dev)
+prospect_need(nlohmann_json nlohmann-json3-dev)
+prospect_need(simdjson libsimdjson-dev)
+prospect_need(tomlplusplus libtomlplusplus-dev)
+prospect_need(CLI11 libcli11-dev)
+prospect_need(GTest libgtest-dev)
+prospect_need_library(onig oniguruma.h onig libonig-dev)
+prospect_need_library(utf8proc utf8proc.h utf8proc libutf8proc-dev)
+prospect_need_library(xxhash xxhash.h xxhash libxxhash-dev)
+find_package(benchmark QUIET)
+
+# OpenBLAS in its OpenMP flavour, by path: the pthread flavour is several times slower beside OpenMP loops, and a
+# shared library would be picked by the system's alternatives at run time.
+add_library(prospect_blas INTERFACE)
+if(NOT PROSPECT_BLAS STREQUAL "OFF")
+  find_library(PROSPECT_OPENBLAS NAMES libopenblas.a PATH_SUFFIXES openblas-openmp NO_CACHE)
+  find_path(PROSPECT_OPENBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-openmp x86_64-linux-gnu/openblas-openmp
+    aarch64-linux-gnu/openblas-openmp NO_CACHE)
+  if(PROSPECT_OPENBLAS MATCHES "openmp" AND PROSPECT_OPENBLAS_INCLUDE)
+    target_link_libraries(prospect_blas INTERFACE ${PROSPECT_OPENBLAS} OpenMP::OpenMP_CXX Threads::Threads)
+    target_include_directories(prospect_blas SYSTEM INTERFACE ${PROSPECT_OPENBLAS_INCLUDE})
+    target_compile_definitions(prospect_blas INTERFACE PROSPECT_WITH_OPENBLAS)
+    set(PROSPECT_BLAS_FOUND "OpenBLAS (OpenMP): ${PROSPECT_OPENBLAS}")
+  elseif(PROSPECT_BLAS STREQUAL "ON")
+    list(APPEND PROSPECT_MISSING libopenblas-openmp-dev)
+  endif()
+endif()
+if(NOT PROSPECT_BLAS_FOUND)
+  set(PROSPECT_BLAS_FOUND "none: plain loops, about 10 times slower (libopenblas-openmp-dev)")
+endif()
+
+if(PROSPECT_MISSING)
+  list(REMOVE_DUPLICATES PROSPECT_MISSING)
+  list(JOIN PROSPECT_MISSING " " PROSPECT_MISSING_WORDS)
+  message(FATAL_ERROR "Libraries are missing. On Debian or Ubuntu:\n  apt-get install ${PROSPECT_MISSING_WORDS}")
+endif()

@@ -1,0 +1,5 @@
+message(STATUS "Prospect ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}")
+message(STATUS "  processor       ${CMAKE_SYSTEM_PROCESSOR} (${PROSPECT_CPU_ARCH})")
+message(STATUS "  CPU products    ${PROSPECT_BLAS_FOUND}")
+message(STATUS "  CUDA            ${PROSPECT_CUDA_FOUND} (PROSPECT_CUDA=${PROSPECT_CUDA})")
+message(STATUS "  sanitizers      ${PROSPECT_SANITIZE}")

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+/// The objectives as one pure function of a sequence's log-ratio, shared by CPU and CUDA, by policy,
+/// evaluation and scoring. r = sum over completion tokens of log pi(y|x) - log pi_ref(y|x), x = beta * (r -
+/// z0).
+///   kto          desirable lambda_D * sigma(-x), undesirable lambda_U * sigma(x)
+///                Source: Ethayarajh et al., "KTO", arXiv 2402.01306, eq. 7-8; z0 carries no gradient.
+///   kto-edifice  desirable -lambda_D * sigma(x), undesirable -lambda_U * sigma(-x): the same slope at fixed
+///   z0.
+///                z0 is the batch's own mean of r and does carry gradient: see couple_slopes.
+///   lm           -r without a reference: the next-token loss summed over the sequence.
+/// Written with sigma(-x), never 1 - sigma(x), so that saturated sequences keep their digits.
+namespace prospect {
+
+enum class ObjectiveKind : int32_t { Kto, KtoEdifice, Lm };
+
+struct Objective {
+  ObjectiveKind kind = ObjectiveKind::Kto;
+  double beta = 0.1;
+  double desirable_weight = 1;    ///< lambda_D
+  double undesirable_weight = 1;  ///< lambda_U
+};
+
+struct ObjectiveTerm {
+  double value;
+  double slope;  ///< d(value) / d(log_ratio) at fixed z0
+};
+
+/// 1 / (1 + exp(-x)) without overflow for any x.
+inline double sigmoid(double x) {
+  const double decay = std::exp(-std::fabs(x));
+  return (x >= 0 ? 1.0 : decay) / (1.0 + decay);
+}
+
+inline ObjectiveTerm objective_term(const Objective& objective, double log_ratio, bool desirable, double z0) {
+  if (objective.kind == ObjectiveKind::Lm) return {-log_ratio, -1.0};
+  const double x = objective.beta * (log_ratio - z0);
+  const double toward = sigmoid(x), away = sigmoid(-x);
+  const double weight = desirable ? objective.desirable_weight : objective.undesirable_weight;
+  const double slope = (desirable ? -weight : weight) * objective.beta * toward * away;
+  if (objective.kind == ObjectiveKind::KtoEdifice) return {-weight * (desirable ? toward : away), slope};
+  return {weight * (desirable ? away : toward), slope};
+}
+
+/// The slopes of kto-edifice, whose z0 is the mean of all `count` log-ratios of the batch: the gradient
+/// through z0 takes the mean slope from each, so they sum to zero.
+inline void couple_slopes(double* slopes, int64_t count) {
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += slopes[i];
+  for (int64_t i = 0; i < count; ++i) slopes[i] -= sum / static_cast<double>(count);
+}
+
+}  // namespace prospect

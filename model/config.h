@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/ops.h"
+
+namespace prospect {
+
+enum class NormKind { LayerNorm, RmsNorm };
+enum class PositionKind { Learned, Rotary };
+enum class MlpKind { Gelu, SwiGlu };
+
+/// What the one decoder transformer needs to know to be a given model: a family is data, never a copy of the
+/// code. The defaults are those of the seed: a GPT-2 shaped model of 32000 tokens.
+struct ModelConfig {
+  std::string model_type = "gpt2";
+  int64_t vocab_size = 32000;
+  int64_t hidden_size = 512;
+  int64_t layers = 6;
+  int64_t heads = 8;
+  int64_t kv_heads = 8;
+  int64_t head_dim = 64;
+  int64_t intermediate_size = 2048;
+  int64_t max_positions = 2048;
+
+  NormKind norm = NormKind::LayerNorm;
+  double norm_epsilon = 1e-5;
+  PositionKind positions = PositionKind::Learned;
+  double rope_theta = 10000;
+  MlpKind mlp = MlpKind::Gelu;
+  GeluKind gelu = GeluKind::Tanh;
+  bool qkv_bias = true;     ///< on the query, key and value projections
+  bool output_bias = true;  ///< on the attention's output projection
+  bool mlp_bias = true;
+  bool tied_head = true;  ///< the head is the token embedding
+  double embedding_dropout = 0.1;
+  double residual_dropout = 0.1;
+
+  std::vector<int32_t> eos_tokens;  ///< the first one ends a completion
+  int32_t bos_token = -1;           ///< -1: none
+  int32_t pad_token = -1;
+
+  /// The config.json this came from, verbatim, so that keys we do not know survive; empty for a model of our
+  /// own.
+  std::string source_json;
+
+  HeadLayout head_layout() const { return {heads, kv_heads, head_dim}; }
+};
+
+}  // namespace prospect

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "model/parameters.h"
+
+namespace prospect {
+
+/// A language model in memory: what it is, its weights, and how they were stored.
+struct Model {
+  ModelConfig config;
+  Parameters parameters;
+  /// The dtype the weights came in and leave in: "F32", "F16" or "BF16" (a quantised file counts as F32).
+  std::string stored_dtype = "F32";
+};
+
+struct LoadOptions {
+  DType dtype = DType::F32;
+  bool trainable = false;  ///< with a gradient arena
+};
+
+/// Reads a Hugging Face folder or a .gguf file.
+/// Throws: Error(MissingInput) without it, Error(BadData) `file: tensor or key: reason` for a file that is
+/// not sound or contradicts its config, or an architecture this program does not have.
+Model load_model(const std::filesystem::path& path, const LoadOptions& options, const Device& device);
+
+/// Writes config.json and model.safetensors (with an index beyond 5 GB) into an existing folder. The
+/// tokenizer files are those of `source`, byte for byte; a .gguf source has them made from its own. Throws:
+/// Error(IoFailure).
+void save_model(const Model& model, const std::filesystem::path& folder, const std::filesystem::path& source);
+
+}  // namespace prospect
