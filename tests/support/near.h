@@ -17,7 +17,7 @@ inline double unit_roundoff(DType dtype) {
     case DType::F32:
       return 0x1p-24;
     default:
-      return 0x1p-9;
+      return 0x1p-8;
   }
 }
 

@@ -1,0 +1,258 @@
+#include "kernels/matmul/matmul.h"
+
+#ifdef PROSPECT_WITH_OPENBLAS
+#include <cblas.h>
+#endif
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/common/check.h"
+#include "kernels/common/parallel.h"
+
+namespace prospect::kernels::cpu {
+
+namespace {
+
+constexpr int64_t kLanes = 16;      // independent sums of a dot product: two registers of floats
+constexpr int64_t kRowsAtOnce = 4;  // dot products that share one pass over a row of b
+constexpr int64_t kPlainRows = 32;  // the tile of y that one thread computes at a time in plain loops
+constexpr int64_t kPlainColumns = 128;
+constexpr int64_t kPlainInner = 64;
+constexpr int64_t kStrip = 128;  // columns summed together
+
+/// out[r] = x_r . w for R rows of x, each in kLanes sums that are added in order.
+template <int R, class T>
+void dot_products(const T* x, int64_t ldx, const T* w, int64_t inner, compute_t<T>* out) {
+  using C = compute_t<T>;
+  C sums[R][kLanes] = {};
+  const int64_t whole = inner - inner % kLanes;
+  for (int64_t k = 0; k < whole; k += kLanes) {
+    for (int r = 0; r < R; ++r) {
+#pragma omp simd
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        sums[r][lane] += load(x[r * ldx + k + lane]) * load(w[k + lane]);
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    C sum = 0;
+    for (int64_t lane = 0; lane < kLanes; ++lane) sum += sums[r][lane];
+    for (int64_t k = whole; k < inner; ++k) sum += load(x[r * ldx + k]) * load(w[k]);
+    out[r] = sum;
+  }
+}
+
+/// A few rows times the transpose of b: every row of b is read once, by one thread.
+template <class T, class Out>
+void matmul_few_rows(const Matmul<T, Out>& args) {
+  using C = compute_t<T>;
+  const C alpha = static_cast<C>(args.alpha);
+  parallel_for(args.columns, [&](int64_t column) {
+    const T* w = args.b + column * args.ldb;
+    const C bias = args.bias ? load(args.bias[column]) : C{0};
+    C dots[kFewRows];
+    int64_t row = 0;
+    for (; row + kRowsAtOnce <= args.rows; row += kRowsAtOnce) {
+      dot_products<kRowsAtOnce>(args.a + row * args.lda, args.lda, w, args.inner, dots + row);
+    }
+    for (; row < args.rows; ++row) {
+      dot_products<1>(args.a + row * args.lda, args.lda, w, args.inner, dots + row);
+    }
+    for (row = 0; row < args.rows; ++row) {
+      put(args.y[row * args.ldy + column], static_cast<compute_t<Out>>(alpha * dots[row] + bias),
+          args.y_mode);
+    }
+  });
+}
+
+/// What the product is added to: the bias, or what y holds, or both. Returns whether y counts.
+template <class T>
+bool begin_output(const Matmul<T>& args) {
+  if (!args.bias) return args.y_mode == GradMode::Accumulate;
+  parallel_for(args.rows, [&](int64_t row) {
+    T* y = args.y + row * args.ldy;
+    for (int64_t c = 0; c < args.columns; ++c) put(y[c], args.bias[c], args.y_mode);
+  });
+  return true;
+}
+
+/// One tile of y of at most kPlainRows x kPlainColumns, from a packed part of b that stays in the L1 cache.
+template <class T>
+void plain_tile(const Matmul<T>& args, int64_t row0, int64_t column0) {
+  const int64_t row1 = std::min(args.rows, row0 + kPlainRows);
+  const int64_t width = std::min(args.columns - column0, kPlainColumns);
+  const int64_t a_row = args.transpose_a ? 1 : args.lda, a_inner = args.transpose_a ? args.lda : 1;
+  const int64_t b_inner = args.transpose_b ? 1 : args.ldb, b_column = args.transpose_b ? args.ldb : 1;
+  const T alpha = static_cast<T>(args.alpha);
+  T packed[kPlainInner][kPlainColumns];
+  for (int64_t k0 = 0; k0 < args.inner; k0 += kPlainInner) {
+    const int64_t depth = std::min(args.inner - k0, kPlainInner);
+    for (int64_t k = 0; k < depth; ++k) {
+      const T* b = args.b + (k0 + k) * b_inner + column0 * b_column;
+      for (int64_t c = 0; c < width; ++c) packed[k][c] = b[c * b_column];
+    }
+    for (int64_t row = row0; row < row1; ++row) {
+      T* y = args.y + row * args.ldy + column0;
+      for (int64_t k = 0; k < depth; ++k) {
+        const T factor = alpha * args.a[row * a_row + (k0 + k) * a_inner];
+#pragma omp simd
+        for (int64_t c = 0; c < width; ++c) y[c] += factor * packed[k][c];
+      }
+    }
+  }
+}
+
+#ifdef PROSPECT_WITH_OPENBLAS
+CBLAS_TRANSPOSE transpose_flag(bool transpose) {
+  return transpose ? CblasTrans : CblasNoTrans;
+}
+
+template <class T>
+void matmul_library(const Matmul<T>& args) {
+  for (const int64_t size : {args.rows, args.columns, args.inner, args.lda, args.ldb, args.ldy}) {
+    CHECK(size <= std::numeric_limits<blasint>::max(), "matmul: size {} is beyond the library's integers",
+          size);
+  }
+  const auto integer = [](int64_t value) { return static_cast<blasint>(value); };
+  // The library wants strides of at least 1 even where nothing is stored.
+  const auto stride = [&](int64_t value) { return integer(std::max<int64_t>(1, value)); };
+  const T beta = begin_output(args) ? 1 : 0;
+  const auto gemm = [] {
+    if constexpr (std::is_same_v<T, float>) {
+      return cblas_sgemm;
+    } else {
+      return cblas_dgemm;
+    }
+  }();
+  gemm(CblasRowMajor, transpose_flag(args.transpose_a), transpose_flag(args.transpose_b), integer(args.rows),
+       integer(args.columns), integer(args.inner), static_cast<T>(args.alpha), args.a, stride(args.lda),
+       args.b, stride(args.ldb), beta, args.y, stride(args.ldy));
+}
+#else
+template <class T>
+void matmul_library(const Matmul<T>& args) {
+  matmul_plain(args);
+}
+#endif
+
+/// A part of a matrix as floats. `packed` gets it row by row.
+struct Tile {
+  int64_t rows, columns;
+};
+void convert_tile(float* packed, const bf16* matrix, int64_t stride, Tile tile) {
+  parallel_for(tile.rows, [&](int64_t row) {
+    const bf16* from = matrix + row * stride;
+    float* to = packed + row * tile.columns;
+#pragma omp simd
+    for (int64_t c = 0; c < tile.columns; ++c) to[c] = load(from[c]);
+  });
+}
+
+/// The tile of y that begins at (row0, column0): its whole sum in float, then one rounding.
+template <class Out>
+void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0) {
+  const int64_t height = std::min(args.rows - row0, kTile), width = std::min(args.columns - column0, kTile);
+  float* a = reinterpret_cast<float*>(args.scratch);
+  float* b = a + std::min(args.rows, kTile) * std::min(args.inner, kTile);
+  float* y = b + std::min(args.inner, kTile) * std::min(args.columns, kTile);
+  // At least one pass, so that an empty sum gives 0.
+  for (int64_t k0 = 0; k0 == 0 || k0 < args.inner; k0 += kTile) {
+    const int64_t depth = std::min(args.inner - k0, kTile);
+    const Tile a_tile = args.transpose_a ? Tile{depth, height} : Tile{height, depth};
+    const Tile b_tile = args.transpose_b ? Tile{width, depth} : Tile{depth, width};
+    convert_tile(a, args.a + (args.transpose_a ? k0 * args.lda + row0 : row0 * args.lda + k0), args.lda,
+                 a_tile);
+    convert_tile(b, args.b + (args.transpose_b ? column0 * args.ldb + k0 : k0 * args.ldb + column0), args.ldb,
+                 b_tile);
+    matmul_library<float>({.y = y,
+                           .y_mode = k0 == 0 ? GradMode::Overwrite : GradMode::Accumulate,
+                           .a = a,
+                           .b = b,
+                           .rows = height,
+                           .columns = width,
+                           .inner = depth,
+                           .lda = a_tile.columns,
+                           .ldb = b_tile.columns,
+                           .ldy = width,
+                           .transpose_a = args.transpose_a,
+                           .transpose_b = args.transpose_b,
+                           .alpha = args.alpha});
+  }
+  parallel_for(height, [&](int64_t row) {
+    Out* to = args.y + (row0 + row) * args.ldy + column0;
+    for (int64_t c = 0; c < width; ++c) {
+      const float bias = args.bias ? load(args.bias[column0 + c]) : 0.0f;
+      put(to[c], y[row * width + c] + bias, args.y_mode);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void matmul_plain(const Matmul<T>& args) {
+  if (!begin_output(args)) {
+    parallel_for(args.rows, [&](int64_t row) {
+      std::fill(args.y + row * args.ldy, args.y + row * args.ldy + args.columns, T{0});
+    });
+  }
+  const int64_t across = (args.columns + kPlainColumns - 1) / kPlainColumns;
+  const int64_t down = (args.rows + kPlainRows - 1) / kPlainRows;
+  parallel_for(across * down, [&](int64_t tile) {
+    plain_tile(args, tile / across * kPlainRows, tile % across * kPlainColumns);
+  });
+}
+
+template <class T, class Out>
+void matmul(const Matmul<T, Out>& args) {
+  if (args.y_mode == GradMode::Ignore || args.rows == 0 || args.columns == 0) return;
+  if (args.rows <= kFewRows && !args.transpose_a && args.transpose_b) {
+    matmul_few_rows(args);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    for (int64_t column = 0; column < args.columns; column += kTile) {
+      for (int64_t row = 0; row < args.rows; row += kTile) converted_tile(args, row, column);
+    }
+  } else {
+    matmul_library(args);
+  }
+}
+
+template <class T>
+int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner) {
+  if (!std::is_same_v<T, bf16>) return 0;
+  const int64_t m = std::min(rows, kTile), n = std::min(columns, kTile), k = std::min(inner, kTile);
+  return (m * k + k * n + m * n) * static_cast<int64_t>(sizeof(float));
+}
+
+template <class T>
+void matmul_bias_backward(const MatmulBiasBackward<T>& args) {
+  using C = compute_t<T>;
+  if (args.dbias_mode == GradMode::Ignore) return;
+  parallel_for((args.columns + kStrip - 1) / kStrip, [&](int64_t strip) {
+    const int64_t begin = strip * kStrip, width = std::min(kStrip, args.columns - begin);
+    C sums[kStrip] = {};
+    for (int64_t row = 0; row < args.rows; ++row) {
+      const T* dy = args.dy + row * args.columns + begin;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) sums[c] += load(dy[c]);
+    }
+    for (int64_t c = 0; c < width; ++c) put(args.dbias[begin + c], sums[c], args.dbias_mode);
+  });
+}
+
+template void matmul(const Matmul<float, float>&);
+template void matmul(const Matmul<double, double>&);
+template void matmul(const Matmul<bf16, bf16>&);
+template void matmul(const Matmul<bf16, float>&);
+template int64_t matmul_scratch_bytes<float>(int64_t, int64_t, int64_t);
+template int64_t matmul_scratch_bytes<double>(int64_t, int64_t, int64_t);
+template int64_t matmul_scratch_bytes<bf16>(int64_t, int64_t, int64_t);
+template void matmul_plain(const Matmul<float>&);
+template void matmul_plain(const Matmul<double>&);
+template void matmul_bias_backward(const MatmulBiasBackward<float>&);
+template void matmul_bias_backward(const MatmulBiasBackward<double>&);
+template void matmul_bias_backward(const MatmulBiasBackward<bf16>&);
+
+}  // namespace prospect::kernels::cpu
