@@ -49,7 +49,8 @@ std::vector<std::shared_ptr<GradNode>> topological_order(const std::shared_ptr<G
 std::vector<GradTarget> targets_of(GradNode& node, std::vector<std::pair<GradNode*, Tensor>>& repeated) {
   std::vector<GradTarget> targets;
   std::unordered_set<GradNode*> used;
-  for (const std::shared_ptr<GradNode>& input : node.inputs) {
+  for (const std::shared_ptr<GradNode>& input :
+       std::span(node.inputs).first(node.inputs.size() - node.claimed)) {
     if (!input) {
       targets.emplace_back();
     } else if (used.insert(input.get()).second) {
@@ -115,7 +116,9 @@ bool needs_grad(std::span<const Variable> inputs) {
   return false;
 }
 
-Variable record(Tensor value, std::vector<Variable> inputs, Backward backward) {
+Variable record(Tensor value, std::vector<Variable> inputs, Backward backward,
+                const std::vector<Variable>& claimed) {
+  inputs.insert(inputs.end(), claimed.begin(), claimed.end());
   if (!needs_grad(inputs)) return Variable(std::move(value));
   auto node = std::make_shared<GradNode>();
   node->shape = value.shape();
@@ -123,6 +126,7 @@ Variable record(Tensor value, std::vector<Variable> inputs, Backward backward) {
   node->device = std::make_shared<const Device>(value.device());
   node->backward = std::move(backward);
   for (const Variable& input : inputs) node->inputs.push_back(input.node());
+  node->claimed = claimed.size();
   return {std::move(value), std::move(node)};
 }
 

@@ -26,9 +26,10 @@ struct GradNode {
   DType dtype = DType::F32;
   std::shared_ptr<const Device> device;
   std::vector<std::shared_ptr<GradNode>> inputs;  ///< null where an input needs no gradient
-  Backward backward;                              ///< empty for a leaf
-  Tensor grad;                                    ///< a leaf's is kept; any other's is freed once used
-  bool filled = false;                            ///< grad holds a contribution
+  size_t claimed = 0;   ///< so many of the last inputs had their gradient made already: they get no target
+  Backward backward;    ///< empty for a leaf
+  Tensor grad;          ///< a leaf's is kept; any other's is freed once used
+  bool filled = false;  ///< grad holds a contribution
   std::function<void()> on_ready;  ///< leaf only: called when backward() made its last contribution
 };
 
@@ -79,8 +80,10 @@ bool grad_enabled();
 bool needs_grad(std::span<const Variable> inputs);
 
 /// The result of an op: with a node if recording is on and any input needs a gradient. Undefined inputs (an
-/// absent bias) count as constants.
-Variable record(Tensor value, std::vector<Variable> inputs, Backward backward);
+/// absent bias) count as constants. `claimed` are further inputs whose gradient the op made already, through
+/// claim_gradient: backward() passes no target for them, but keeps their place in the order and their hooks.
+Variable record(Tensor value, std::vector<Variable> inputs, Backward backward,
+                const std::vector<Variable>& claimed = {});
 
 /// The target of the next contribution to a variable's gradient, which then counts as made: for ops that know
 /// an input's gradient while they run forward. Ignore for constants.

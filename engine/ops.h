@@ -77,8 +77,8 @@ struct HeadInputs {
   Tensor offsets;  ///< [S + 1] i32: the rows of sequence s are [offsets[s], offsets[s + 1])
   std::vector<int32_t> host_offsets;  ///< the same on the host, where chunks are cut
   Tensor reference;  ///< [R] f32 (f64 for f64): the reference's log-probabilities; undefined: zeros
-  Tensor labels;     ///< [S] i32: 1 desirable, 0 undesirable
-  Tensor z0;         ///< [1] f64
+  Tensor labels;     ///< [S] i32: 1 desirable, 0 undesirable; undefined: all desirable
+  Tensor z0;         ///< [1] f64; undefined: 0
   /// [S] f64: d(value)/d(log-ratio) where it is known already (an objective that couples the whole batch);
   /// undefined: the objective's own.
   Tensor slopes;
@@ -99,7 +99,8 @@ struct HeadOutputs {
 
 /// Head and objective in one pass over chunks of whole sequences: logits = hidden weight^T, log-probability
 /// of the targets, objective, gradients; never holds [R, V]. hidden [R, C], weight [V, C]. The loss must be
-/// the root of backward(), with seed 1: both gradients are known before it. Without recording only outputs.
+/// the root of backward(), with seed 1: both gradients are known before it, and the weight's is in its buffer
+/// when head returns. Without recording only outputs.
 HeadOutputs head(const Variable& hidden, const Variable& weight, const HeadInputs& inputs);
 
 }  // namespace prospect
