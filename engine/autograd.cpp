@@ -3,6 +3,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "kernels/common/parallel.h"
+
 namespace prospect {
 
 namespace {
@@ -16,14 +18,6 @@ GradTarget next_target(GradNode& node) {
   const GradMode mode = node.filled ? GradMode::Accumulate : GradMode::Overwrite;
   node.filled = true;
   return {node.grad, mode};
-}
-
-void add_into(const Tensor& target, const Tensor& source) {
-  with_dtype(target.dtype(), [&]<class T>() {
-    T* sum = target.data<T>();
-    const T* term = source.data<T>();
-    for (int64_t i = 0; i < target.count(); ++i) put(sum[i], load(term[i]), GradMode::Accumulate);
-  });
 }
 
 /// All nodes reachable from root, each before its inputs. Iterative: graphs are as deep as models.
@@ -67,7 +61,7 @@ void run_closure(GradNode& node) {
   std::vector<std::pair<GradNode*, Tensor>> repeated;
   const std::vector<GradTarget> targets = targets_of(node, repeated);
   node.backward(node.grad, targets);
-  for (auto& [input, extra] : repeated) add_into(input->grad, extra);
+  for (auto& [input, extra] : repeated) deliver(extra, {input->grad, GradMode::Accumulate});
   node.backward = nullptr;
   node.inputs.clear();
   node.grad = {};
@@ -134,16 +128,24 @@ GradTarget claim_gradient(const Variable& variable) {
   return recording && variable.needs_grad() ? next_target(*variable.node()) : GradTarget{};
 }
 
+void deliver(const Tensor& gradient, const GradTarget& target) {
+  if (target.mode == GradMode::Ignore) return;
+  CHECK(gradient.shape() == target.buffer.shape(), "deliver: gradient must be {}, got {}",
+        to_string(target.buffer.shape()), to_string(gradient.shape()));
+  if (target.mode == GradMode::Overwrite) return target.buffer.copy_from(gradient);
+  with_dtype(gradient.dtype(), [&]<class T>() {
+    const T* from = gradient.data<T>();
+    T* to = target.buffer.data<T>();
+    parallel_for(gradient.count(), [&](int64_t i) { put(to[i], load(from[i]), GradMode::Accumulate); });
+  });
+}
+
 void backward(const Variable& root, const Tensor& seed) {
   CHECK(root.needs_grad(), "backward: the root does not depend on any parameter");
   GradNode& start = *root.node();
   const GradTarget target = next_target(start);
   if (seed.defined()) {
-    if (target.mode == GradMode::Accumulate) {
-      add_into(target.buffer, seed);
-    } else {
-      target.buffer.copy_from(seed);
-    }
+    deliver(seed, target);
   } else {
     CHECK(root.value().count() == 1, "backward: root {} needs a seed", to_string(root.shape()));
     CHECK(target.mode == GradMode::Overwrite, "backward: the root already has a gradient");

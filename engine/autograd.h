@@ -89,6 +89,9 @@ Variable record(Tensor value, std::vector<Variable> inputs, Backward backward,
 /// an input's gradient while they run forward. Ignore for constants.
 GradTarget claim_gradient(const Variable& variable);
 
+/// Puts a gradient that was made elsewhere where its target says. Requires: same shape and dtype.
+void deliver(const Tensor& gradient, const GradTarget& target);
+
 /// Adds d(sum(root * seed))/d(leaf) to every leaf below root; the seed is 1 where none is given. Frees the
 /// graph's closures as it goes: a graph can be walked once.
 /// Throws: Error(Bug) without a seed unless root has one element.

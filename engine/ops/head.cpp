@@ -4,7 +4,6 @@
 
 #include "engine/ops.h"
 #include "engine/ops/require.h"
-#include "kernels/common/parallel.h"
 
 namespace prospect {
 
@@ -81,16 +80,6 @@ void run_kernel(const Tensor& hidden, const Tensor& weight, const HeadInputs& in
                                  .chunk_bytes = inputs.chunk_bytes});
 }
 
-/// Hands the gradient that was made forward to its target.
-void hand_over(const Tensor& gradient, const GradTarget& target) {
-  if (target.mode == GradMode::Ignore) return;
-  with_dtype(gradient.dtype(), [&]<class T>() {
-    const T* from = gradient.data<T>();
-    T* to = target.buffer.data<T>();
-    parallel_for(gradient.count(), [&](int64_t i) { put(to[i], load(from[i]), target.mode); });
-  });
-}
-
 }  // namespace
 
 HeadOutputs head(const Variable& hidden, const Variable& weight, const HeadInputs& inputs) {
@@ -111,7 +100,7 @@ HeadOutputs head(const Variable& hidden, const Variable& weight, const HeadInput
                           CHECK(seed.data<double>()[0] == 1,
                                 "head: the loss must be the root of backward, with seed 1, got seed {}",
                                 seed.data<double>()[0]);
-                          hand_over(dhidden, targets[0]);
+                          deliver(dhidden, targets[0]);
                         },
                         {weight});
   return outputs;
