@@ -1,0 +1,85 @@
+#include "train/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+namespace prospect::test {
+namespace {
+
+using S = Statistics;
+
+StepRecord record_of(double chosen_rows, double chosen_ratio, double rejected_rows, double rejected_ratio) {
+  StepRecord record;
+  record.statistics[S::kChosenRows] = chosen_rows;
+  record.statistics[S::kChosenRatio] = chosen_ratio;
+  record.statistics[S::kChosenTokens] = chosen_rows;
+  record.statistics[S::kRejectedRows] = rejected_rows;
+  record.statistics[S::kRejectedRatio] = rejected_ratio;
+  record.statistics[S::kRejectedTokens] = rejected_rows;
+  record.statistics[S::kLossSum] = 0.5;
+  return record;
+}
+
+std::string read_all(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+TEST(Metrics, RewardsAreWeightedByRowsNotBySteps) {
+  MetricsWindow window;
+  window.add(record_of(1, 10, 1, -2));
+  window.add(record_of(3, 30 + 20, 0, 0));
+  const Metrics metrics = window.metrics(0.1);
+  EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/chosen", 0), 0.1 * 60 / 4);
+  EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/rejected", 0), -0.2);
+  EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/margins", 0), 1.7);
+  EXPECT_DOUBLE_EQ(find_metric(metrics, "loss", 0), 0.5);
+}
+
+TEST(Metrics, AbsentLabelLeavesItsMetricsOut) {
+  MetricsWindow window;
+  window.add(record_of(2, 1, 0, 0));
+  EXPECT_EQ(find_metric(window.metrics(0.1), "rewards/rejected", -99), -99);
+  EXPECT_EQ(find_metric(window.metrics(0.1), "rewards/margins", -99), -99);
+}
+
+TEST(Metrics, StandardErrorIsThatOfTheMean) {
+  Statistics sums;
+  for (const double ratio : {1.0, 2.0, 4.0}) {
+    sums[S::kKlSum] += ratio;
+    sums[S::kKlSquares] += ratio * ratio;
+    sums[S::kKlCount] += 1;
+  }
+  EXPECT_NEAR(sums.kl_raw(), 7.0 / 3, 1e-15);
+  EXPECT_NEAR(sums.kl_standard_error(), std::sqrt(7.0 / 3 / 3), 1e-15);  // variance 7/3 of three values
+  EXPECT_EQ(Statistics().kl_raw(), 0);
+}
+
+TEST(Metrics, WindowSurvivesACheckpoint) {
+  MetricsWindow window, restored;
+  window.add(record_of(1, 10, 1, -2));
+  restored.restore(window.state());
+  EXPECT_EQ(to_json(restored.metrics(0.1)), to_json(window.metrics(0.1)));
+}
+
+TEST(Metrics, NumbersThatAreNoneBecomeNull) {
+  EXPECT_EQ(to_json({{"loss", std::nan("")}, {"step", 3}}), "{\"loss\": null, \"step\": 3}");
+}
+
+TEST(MetricsLog, ResumeDropsLinesAfterTheCheckpoint) {
+  const std::string path = testing::TempDir() + "/metrics_resume.jsonl";
+  {
+    MetricsLog log(path, 0);
+    for (const double step : {1.0, 2.0, 3.0}) log.write({{"step", step}});
+  }
+  std::ofstream(path, std::ios::app) << "{\"step\": 4, \"lo";  // what a crash leaves
+  MetricsLog(path, 2).write({{"step", 30}});
+  EXPECT_EQ(read_all(path), "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 30}\n");
+}
+
+}  // namespace
+}  // namespace prospect::test

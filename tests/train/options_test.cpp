@@ -1,0 +1,65 @@
+#include "train/options.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/common/check.h"
+
+namespace prospect::test {
+namespace {
+
+std::string error_of(const std::string& toml) {
+  TrainOptions options;
+  try {
+    apply_toml(options, toml, "run.toml");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::BadConfig);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Options, SurviveTheRoundTripThroughToml) {
+  TrainOptions options;
+  options.model = "a \"quoted\" folder\\name";
+  options.learning_rate = 1.0 / 3;
+  options.max_steps = 7;
+  options.disable_dropout = false;
+  TrainOptions read;
+  apply_toml(read, to_toml(options), "run.toml");
+  EXPECT_EQ(to_toml(read), to_toml(options));
+  EXPECT_EQ(read.learning_rate, options.learning_rate);
+  EXPECT_EQ(read.model, options.model);
+}
+
+TEST(Options, WholeNumbersServeAsNumbers) {
+  TrainOptions options;
+  apply_toml(options, "beta = 1", "run.toml");
+  EXPECT_EQ(options.beta, 1.0);
+}
+
+TEST(Options, ErrorsNameLineKeyAndReason) {
+  EXPECT_EQ(error_of("beta = 0.1\nlearning_rate = \"fast\""), "run.toml:2 learning_rate: must be a number");
+  EXPECT_EQ(error_of("seed = 1.5"), "run.toml:1 seed: must be a whole number");
+  EXPECT_EQ(error_of("\n\nlernrate = 1"), "run.toml:3 lernrate: is no option of `prospect train`");
+  EXPECT_TRUE(error_of("beta = = 1").starts_with("run.toml:1"));
+}
+
+TEST(Options, ImpossibleValuesAreRefused) {
+  TrainOptions good;
+  good.model = good.data = good.out = "x";
+  EXPECT_NO_THROW(check_options(good));
+  TrainOptions bad = good;
+  bad.beta = 0;
+  EXPECT_THROW(check_options(bad), Error);
+  bad = good;
+  bad.objective = "dpo";
+  try {
+    check_options(bad);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "--objective: dpo is not one of kto, kto-edifice, lm");
+  }
+}
+
+}  // namespace
+}  // namespace prospect::test

@@ -1,0 +1,42 @@
+#include "train/memory_plan.h"
+
+namespace prospect {
+
+namespace {
+
+/// Values that backward needs of one token in one block: inputs of norms, projections, attention and MLP.
+int64_t kept_values_per_token(const ModelConfig& config) {
+  const int64_t c = config.hidden_size, f = config.intermediate_size;
+  const int64_t attention = config.head_layout().columns() + config.heads * config.head_dim + config.heads;
+  const int64_t mlp = config.mlp == MlpKind::SwiGlu ? 3 * f : 2 * f;
+  return 4 * c + attention + mlp;
+}
+
+}  // namespace
+
+int64_t MemoryPlan::total() const {
+  int64_t sum = 0;
+  for (const auto& [name, bytes] : parts) sum += bytes;
+  return sum;
+}
+
+MemoryPlan plan_memory(const ModelConfig& config, const MemoryPlanOptions& options) {
+  const int64_t element = dtype_bytes(options.dtype), state = dtype_bytes(compute_dtype(options.dtype));
+  const int64_t n = options.parameters;
+  const bool master = options.dtype == DType::BF16;
+  MemoryPlan plan;
+  plan.parts.emplace_back("weights", n * element);
+  plan.parts.emplace_back("gradients", n * element);
+  plan.parts.emplace_back("AdamW moments", 2 * n * state);
+  if (master) plan.parts.emplace_back("fp32 master weights", n * state);
+  if (options.reference) plan.parts.emplace_back("reference weights", n * element);
+  const int64_t block = kept_values_per_token(config) * element;
+  const int64_t per_token = options.gradient_checkpointing
+                                ? config.layers * config.hidden_size * element + block
+                                : config.layers * block;
+  plan.parts.emplace_back("activations of a micro-batch", options.micro_batch_tokens * per_token);
+  plan.parts.emplace_back("a chunk of logits", HeadInputs{}.chunk_bytes);
+  return plan;
+}
+
+}  // namespace prospect

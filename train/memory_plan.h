@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/config.h"
+
+namespace prospect {
+
+struct MemoryPlanOptions {
+  DType dtype = DType::F32;
+  int64_t parameters = 0;
+  int64_t micro_batch_tokens = 1024;
+  bool gradient_checkpointing = false;
+  bool reference = true;
+};
+
+/// What a training run will hold, in bytes, by name; an estimate from shapes, before anything is allocated.
+struct MemoryPlan {
+  std::vector<std::pair<std::string, int64_t>> parts;
+  int64_t total() const;
+};
+MemoryPlan plan_memory(const ModelConfig& config, const MemoryPlanOptions& options);
+
+}  // namespace prospect

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "train/statistics.h"
+
+namespace prospect {
+
+/// Names and values in the order in which they are written.
+using Metrics = std::vector<std::pair<std::string, double>>;
+
+/// What a step reports besides its statistics.
+struct StepRecord {
+  Statistics statistics;
+  double z0 = 0;         ///< as the loss used it
+  double grad_norm = 0;  ///< before clipping
+};
+
+/// The steps since the last line, averaged as TRL averages them: loss, kl and grad_norm over steps,
+/// everything else over rows or tokens. A metric without rows in the window is absent.
+class MetricsWindow {
+ public:
+  void add(const StepRecord& step);
+  bool empty() const { return steps_ == 0; }
+  /// loss, kl, rewards/{chosen,rejected,margins,accuracies}, logps/*, logits/*, entropy, kl/raw, kl/se,
+  /// grad_norm.
+  Metrics metrics(double beta) const;
+  double tokens() const { return sums_[Statistics::kTokens]; }
+  /// All numbers of the window, for a checkpoint between two lines; restore() takes them back.
+  std::vector<double> state() const;
+  void restore(std::span<const double> state);
+
+ private:
+  Statistics sums_;
+  int64_t steps_ = 0;
+  double z0_ = 0, grad_norm_ = 0, kl_raw_ = 0, kl_standard_error_ = 0;
+};
+
+/// Time since the last question.
+class MetricsClock {
+ public:
+  double per_second(double amount) {
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> passed = now - last_;
+    last_ = now;
+    return amount / std::max(1e-9, passed.count());
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// RUN/metrics.jsonl: one JSON object a line, appended and flushed as the run goes.
+class MetricsLog {
+ public:
+  /// Keeps the lines up to and including `step` (none for 0) and appends after them.
+  /// Throws: Error(IoFailure).
+  MetricsLog(std::filesystem::path path, int64_t step);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+  void write(const Metrics& metrics);
+
+ private:
+  std::filesystem::path path_;
+  std::FILE* file_ = nullptr;
+};
+
+/// The value of a metric, or `otherwise`.
+double find_metric(const Metrics& metrics, std::string_view name, double otherwise);
+/// {"loss": 0.5, ...}; numbers that are not finite become null.
+std::string to_json(const Metrics& metrics);
+
+}  // namespace prospect
