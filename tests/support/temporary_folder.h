@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,16 +10,13 @@
 
 namespace prospect::test {
 
-/// An empty folder of its own for each test, removed at the end.
+/// An empty folder that nobody else has, removed at the end.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    std::string name = std::string(info->test_suite_name()) + "." + info->name();
-    for (char& c : name) c = c == '/' ? '-' : c;
-    path_ = std::filesystem::path(testing::TempDir()) / ("prospect." + name);
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
+    std::string pattern = testing::TempDir() + "/prospect-XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    path_ = pattern;
   }
   ~TemporaryFolder() {
     std::error_code ignored;

@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <array>
+
+#include "engine/files.h"
+#include "kernels/common/check.h"
+#include "model/config_json.h"
+#include "model/model.h"
+#include "model/safetensors.h"
+#include "model/weights.h"
+
+namespace prospect {
+
+namespace {
+
+/// What a user of the folder needs beside config and weights, as it came.
+constexpr std::array kCopiedFiles = {
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
+    "merges.txt",     "added_tokens.json",     "chat_template.jinja",     "generation_config.json"};
+constexpr int64_t kMostConfigBytes = 256 << 10;
+
+/// Everything is checked against everything before the arena is allocated.
+Model assemble(ModelConfig config, const StoredWeights& weights, const std::string& source,
+               const LoadOptions& options, const Device& device) {
+  std::vector<ParameterSpec> specs = parameter_layout(config);
+  const auto matched = match_weights(config, specs, weights, source);
+  Model model{std::move(config), Parameters(std::move(specs), options.dtype, device, options.trainable),
+              common_dtype(matched)};
+  read_weights(matched, model.parameters);
+  return model;
+}
+
+Model load_folder(const std::filesystem::path& folder, const LoadOptions& options, const Device& device) {
+  const std::filesystem::path config_path = folder / "config.json";
+  ModelConfig config = config_from_json(read_text(config_path, kMostConfigBytes), config_path.string());
+  const std::vector<SafetensorsFile> files = open_safetensors_folder(folder);
+  StoredWeights weights;
+  for (const SafetensorsFile& file : files) {
+    for (const StoredTensor& tensor : file.tensors()) weights[tensor.name] = tensor;
+  }
+  return assemble(std::move(config), weights, folder.string(), options, device);
+}
+
+/// Rows [begin, end) of a part, as it is kept.
+template <class T>
+void encode_rows(const Tensor& part, int64_t begin, int64_t end, StoredType type, std::byte* out) {
+  const int64_t columns = part.count() / part.size(0);
+  const auto count = static_cast<size_t>((end - begin) * columns);
+  encode(std::span<const T>(part.data<T>() + begin * columns, count), type, out);
+}
+
+/// Columns [begin, end) of a part, each as a row of the file.
+template <class T>
+void encode_columns(const Tensor& part, int64_t begin, int64_t end, StoredType type, std::byte* out) {
+  const int64_t rows = part.size(0), columns = part.size(1);
+  const T* values = part.data<T>();
+  std::vector<T> transposed(static_cast<size_t>((end - begin) * rows));
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = begin; column < end; ++column) {
+      transposed[static_cast<size_t>((column - begin) * rows + row)] = values[row * columns + column];
+    }
+  }
+  encode(std::span<const T>(transposed), type, out);
+}
+
+std::vector<TensorSource> tensor_sources(const Model& model) {
+  const StoredType type = plain_type(model.stored_dtype);
+  std::vector<TensorSource> sources;
+  for (size_t i = 0; i < model.parameters.specs().size(); ++i) {
+    const ParameterSpec& spec = model.parameters.specs()[i];
+    for (size_t p = 0; p < spec.parts.size(); ++p) {
+      const Tensor part = model.parameters.part(i, p);
+      const bool transposed = spec.parts[p].transposed;
+      Shape shape = spec.parts[p].shape;
+      if (transposed) std::reverse(shape.begin(), shape.end());
+      const auto rows = [part, transposed, type](int64_t begin, int64_t end, std::byte* out) {
+        with_dtype(part.dtype(), [&]<class T>() {
+          transposed ? encode_columns<T>(part, begin, end, type, out)
+                     : encode_rows<T>(part, begin, end, type, out);
+        });
+      };
+      sources.push_back({spec.parts[p].name, type, std::move(shape), rows});
+    }
+  }
+  return sources;
+}
+
+void copy_tokenizer(const std::filesystem::path& source, const std::filesystem::path& folder) {
+  if (source.empty()) return;
+  std::error_code ignored;
+  if (std::filesystem::equivalent(source, folder, ignored)) return;
+  for (const char* name : kCopiedFiles) {
+    if (!std::filesystem::exists(source / name)) continue;
+    const MappedFile file(source / name);
+    write_atomically(folder / name, file.text());
+  }
+}
+
+}  // namespace
+
+Model load_model(const std::filesystem::path& path, const LoadOptions& options, const Device& device) {
+  if (!std::filesystem::exists(path)) fail(ExitCode::MissingInput, "{}: no such model", path.string());
+  return load_folder(path, options, device);
+}
+
+void save_model(const Model& model, const std::filesystem::path& folder,
+                const std::filesystem::path& source) {
+  copy_tokenizer(source, folder);
+  write_safetensors_folder(folder, tensor_sources(model));
+  // Last: a folder without it is no model, so one that was cut short is not taken for one.
+  write_atomically(folder / "config.json", config_to_json(model.config, model.stored_dtype));
+}
+
+}  // namespace prospect
