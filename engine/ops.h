@@ -84,7 +84,7 @@ struct HeadInputs {
   Tensor slopes;
   Objective objective;
   double scale = 1;                ///< factor on the sum over sequences: 1 / (valid rows of the global batch)
-  int64_t chunk_bytes = 32 << 20;  ///< logits held at a time
+  int64_t chunk_bytes = 64 << 20;  ///< logits held at a time: fewer, larger products against memory
 };
 
 struct HeadOutputs {

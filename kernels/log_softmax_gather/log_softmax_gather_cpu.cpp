@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/common/check.h"
+#include "kernels/common/fast_math.h"
 #include "kernels/common/parallel.h"
 
 namespace prospect::kernels::cpu {
@@ -27,7 +28,7 @@ template <class C>
 C maximum(const C* x, int64_t columns) {
   C largest = -std::numeric_limits<C>::infinity();
 #pragma omp simd reduction(max : largest)
-  for (int64_t c = 0; c < columns; ++c) largest = std::max(largest, x[c]);
+  for (int64_t c = 0; c < columns; ++c) largest = x[c] > largest ? x[c] : largest;
   return largest;
 }
 
@@ -54,7 +55,7 @@ RowSums softmax_sums(const C* x, C largest, int64_t columns) {
     for (int64_t c = begin; c < end; ++c) {
       const C below = x[c] - largest;
       const C shifted = below < C{kVanished} ? C{kVanished} : below;  // a NaN stays one
-      const C e = std::exp(shifted);
+      const C e = fast_exp(shifted);
       exponentials += e;
       weighted += e * shifted;
     }
@@ -98,7 +99,7 @@ void log_softmax_gather_backward(const LogSoftmaxGatherBackward<T>& args) {
     // expm1 keeps the digits of 1 - p where the target is almost certain.
     const C at_target = -slope * std::expm1(x[args.targets[row]] - log_sum_exp);
 #pragma omp simd
-    for (int64_t c = 0; c < columns; ++c) gradient[c] = static_cast<T>(-slope * std::exp(x[c] - log_sum_exp));
+    for (int64_t c = 0; c < columns; ++c) gradient[c] = static_cast<T>(-slope * fast_exp(x[c] - log_sum_exp));
     gradient[args.targets[row]] = static_cast<T>(at_target);
   });
 }
