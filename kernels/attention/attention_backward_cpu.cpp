@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "kernels/attention/attention_tile.h"
+#include "kernels/common/fast_math.h"
 #include "kernels/common/parallel.h"
 
 // Two schedules that give the same bits, since either adds the same tiles in the same order:
@@ -57,14 +58,15 @@ void load_row_tile(const AttentionBackward<T>& args, const RowTile& rows,
     const T* q = args.q + token * args.q_stride + head * head_dim;
     const T* d_o = args.d_o + token * args.o_stride + head * head_dim;
     const T* o = args.o + token * args.o_stride + head * head_dim;
-    C dot = 0;
-#pragma omp simd reduction(+ : dot)
-    for (int64_t c = 0; c < head_dim; ++c) {
-      space.q[r * head_dim + c] = scale * load(q[c]);
-      space.d_o[r * head_dim + c] = load(d_o[c]);
-      dot += load(d_o[c]) * load(o[c]);
+    Vector<C> dots = {};
+    for (int64_t c = 0; c < head_dim; c += kLanes<C>) {
+      const Vector<C> gradient = load_vector(d_o + c);
+      store_vector(space.q + r * head_dim + c, scale * load_vector(q + c));
+      store_vector(space.d_o + r * head_dim + c, gradient);
+      dots += gradient * load_vector(o + c);
     }
-    space.dots[r] = dot;
+    space.dots[r] = 0;
+    for (int64_t lane = 0; lane < kLanes<C>; ++lane) space.dots[r] += dots[lane];
     space.lse[r] = args.lse[head * args.problem.tokens + token];
   }
   std::fill(space.dots + rows.count, space.dots + padded, C{0});
@@ -87,13 +89,14 @@ void score_gradients(const AttentionBackward<T>& args, const TilePair& pair, Row
   transposed_scores(Rows<C>{space.ds, padded}, values, Rows<const C>{space.d_o_transposed, padded}, pair,
                     head_dim);
   const Visible<C> visible(pair);
-  for_row_blocks<C>(pair, [&](int64_t first_row, int64_t lanes, int64_t count) {
+  for_row_blocks<C>(pair, [&](int64_t first_row, auto lanes, int64_t count) {
     for (int64_t key = 0; key < count; ++key) {
       C* p = space.p + key * padded;
       C* ds = space.ds + key * padded;
 #pragma omp simd
-      for (int64_t row = first_row; row < first_row + lanes; ++row) {
-        p[row] = visible.at(key, row, std::exp(p[row] - space.lse[row]), C{0});
+      for (int64_t r = 0; r < lanes; ++r) {
+        const int64_t row = first_row + r;
+        p[row] = visible.at(key, row, fast_exp(p[row] - space.lse[row]), C{0});
         ds[row] = p[row] * (ds[row] - space.dots[row]);
       }
     }
@@ -139,6 +142,17 @@ void backward_pair(const AttentionBackward<T>& args, const TilePair& pair, Backw
 }
 
 template <class T>
+void put_row(T* target, const compute_t<T>* values, compute_t<T> factor, int64_t head_dim, GradMode mode) {
+  if (mode == GradMode::Overwrite) {
+#pragma omp simd
+    for (int64_t c = 0; c < head_dim; ++c) target[c] = static_cast<T>(factor * values[c]);
+  } else {
+#pragma omp simd
+    for (int64_t c = 0; c < head_dim; ++c) target[c] = static_cast<T>(load(target[c]) + factor * values[c]);
+  }
+}
+
+template <class T>
 void write_queries(const AttentionBackward<T>& args, const RowTile& rows,
                    const BackwardSpace<compute_t<T>>& space) {
   using C = compute_t<T>;
@@ -147,7 +161,7 @@ void write_queries(const AttentionBackward<T>& args, const RowTile& rows,
   for (int64_t r = 0; r < rows.count; ++r) {
     const int64_t token = rows.span.token(rows.first + r), head = rows.span.head(rows.first + r);
     T* dq = args.dq + token * args.q_stride + head * head_dim;
-    for (int64_t c = 0; c < head_dim; ++c) put(dq[c], scale * space.dq[r * head_dim + c], args.mode);
+    put_row(dq, space.dq + r * head_dim, scale, head_dim, args.mode);
   }
 }
 
@@ -160,8 +174,8 @@ void write_keys(const AttentionBackward<T>& args, const Span& span, Block keys,
     T* dk = args.dk + (span.key_begin + key) * args.k_stride + column;
     T* dv = args.dv + (span.key_begin + key) * args.v_stride + column;
     const int64_t from = (key - keys.begin) * head_dim;
-    for (int64_t c = 0; c < head_dim; ++c) put(dk[c], space.dk[from + c], args.mode);
-    for (int64_t c = 0; c < head_dim; ++c) put(dv[c], space.dv[from + c], args.mode);
+    put_row(dk, space.dk + from, compute_t<T>{1}, head_dim, args.mode);
+    put_row(dv, space.dv + from, compute_t<T>{1}, head_dim, args.mode);
   }
 }
 

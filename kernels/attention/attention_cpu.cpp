@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "kernels/attention/attention_tile.h"
+#include "kernels/common/fast_math.h"
 #include "kernels/common/parallel.h"
 
 namespace prospect::kernels::cpu {
@@ -61,30 +62,47 @@ void pack_queries(const AttentionForward<T>& args, const RowTile& rows, ForwardS
   }
 }
 
+/// Asks for a row that is read soon: the processor does not foresee short rows far apart.
 template <class C>
-void scores_of_few_rows(ForwardSpace<C>& space, Rows<const C> keys, const TilePair& pair, int64_t head_dim) {
-  const int64_t padded = pair.rows.template padded<C>();
-  for (int64_t key = 0; key < pair.seen_end(pair.rows.count - 1); ++key) {
-    C* scores = space.scores + key * padded;
-    std::fill_n(scores, padded, C{0});
-    const C* k = keys.data + key * keys.stride;
+void prefetch(const C* row, int64_t head_dim) {
+  for (int64_t c = 0; c < head_dim; c += 2 * kLanes<C>) __builtin_prefetch(row + c);
+}
+
+/// A vector of keys at a time: one vector of partial sums a key, transposed and added once they are complete.
+template <class C>
+void scores_of_few_rows(ForwardSpace<C>& space, Rows<const C> keys, Rows<const C> values,
+                        const TilePair& pair, int64_t head_dim) {
+  const int64_t padded = pair.rows.template padded<C>(), end = pair.seen_end(pair.rows.count - 1);
+  std::fill_n(space.scores, end * padded, C{0});
+  for (int64_t first = 0; first < end; first += kLanes<C>) {
+    const C* k[kLanes<C>];
+    for (int64_t i = 0; i < kLanes<C>; ++i) {
+      k[i] = keys.data + std::min(first + i, end - 1) * keys.stride;
+      prefetch(keys.data + std::min(first + i + 2 * kLanes<C>, end - 1) * keys.stride, head_dim);
+      prefetch(values.data + std::min(first + i, end - 1) * values.stride, head_dim);
+    }
     for (int64_t row = 0; row < pair.rows.count; ++row) {
       const C* q = space.queries + row * head_dim;
-      C dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int64_t c = 0; c < head_dim; ++c) dot += q[c] * k[c];
-      scores[row] = dot;
+      Vector<C> sums[kLanes<C>] = {};
+      for (int64_t c = 0; c < head_dim; c += kLanes<C>) {
+        const Vector<C> query = load_vector(q + c);
+        for (int64_t i = 0; i < kLanes<C>; ++i) sums[i] += query * load_vector(k[i] + c);
+      }
+      transpose_square<kLanes<C> / 2, C>(sums);
+      for (int64_t i = 1; i < kLanes<C>; ++i) sums[0] += sums[i];
+      const int64_t count = std::min(kLanes<C>, end - first);
+      for (int64_t i = 0; i < count; ++i) space.scores[(first + i) * padded + row] = sums[0][i];
     }
   }
 }
 
 /// The online softmax of one block of rows: raises each row's maximum to cover this tile, replaces its scores
 /// by exp(score - maximum), and scales what earlier tiles left in sum and output.
-template <class C>
+template <int64_t lanes, class C>
 void update_softmax(ForwardSpace<C>& space, const Visible<C>& visible, int64_t stride, int64_t first_row,
-                    int64_t lanes, int64_t keys, int64_t head_dim) {
+                    int64_t keys, int64_t head_dim) {
   constexpr C lowest = std::numeric_limits<C>::lowest();
-  C maximum[2 * kLanes<C>], sum[2 * kLanes<C>] = {};
+  C maximum[lanes], sum[lanes] = {};
   std::copy_n(space.maximum + first_row, lanes, maximum);
   for (int64_t key = 0; key < keys; ++key) {
     const C* score = space.scores + key * stride + first_row;
@@ -97,14 +115,14 @@ void update_softmax(ForwardSpace<C>& space, const Visible<C>& visible, int64_t s
     C* score = space.scores + key * stride + first_row;
 #pragma omp simd
     for (int64_t r = 0; r < lanes; ++r) {
-      score[r] = visible.at(key, first_row + r, std::exp(score[r] - maximum[r]), C{0});
+      score[r] = visible.at(key, first_row + r, fast_exp(score[r] - maximum[r]), C{0});
       sum[r] += score[r];
     }
   }
   for (int64_t r = 0; r < lanes; ++r) {
     const int64_t row = first_row + r;
     const C before = space.maximum[row];
-    const C factor = before == lowest ? C{0} : std::exp(before - maximum[r]);
+    const C factor = before == lowest ? C{0} : fast_exp(before - maximum[r]);
     space.sum[row] = space.sum[row] * factor + sum[r];
     space.maximum[row] = maximum[r];
     if (before == maximum[r] || before == lowest) continue;
@@ -150,11 +168,11 @@ void forward_tile(const AttentionForward<T>& args, const RowTile& rows, ForwardS
       transposed_scores(Rows<C>{space.scores, padded}, keys, Rows<const C>{space.queries, padded}, pair,
                         head_dim);
     } else {
-      scores_of_few_rows(space, keys, pair, head_dim);
+      scores_of_few_rows(space, keys, values, pair, head_dim);
     }
     const Visible<C> visible(pair);
-    for_row_blocks<C>(pair, [&](int64_t row, int64_t lanes, int64_t count) {
-      update_softmax(space, visible, padded, row, lanes, count, head_dim);
+    for_row_blocks<C>(pair, [&](int64_t row, auto lanes, int64_t count) {
+      update_softmax<lanes>(space, visible, padded, row, count, head_dim);
     });
     product(
         Rows<C>{space.output, head_dim}, Strided<C>{space.scores, 1, padded}, values, rows.count, head_dim,

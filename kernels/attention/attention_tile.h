@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "kernels/attention/attention.h"
 #include "kernels/common/bf16.h"
@@ -16,6 +18,7 @@ namespace prospect::kernels::cpu {
 
 constexpr int64_t kRowTile = 96;  ///< rows of a tile: a multiple of 6 (product blocks) and 16 (lanes)
 constexpr int64_t kKeyTile = 64;
+constexpr int64_t kMaxHeadDim = 256;
 
 /// 32 bytes of C, which GCC and Clang compute with element by element.
 template <class C>
@@ -27,10 +30,14 @@ using Vector = typename VectorOf<C>::type;
 template <class C>
 constexpr int64_t kLanes = 32 / sizeof(C);
 
-template <class C>
-inline Vector<C> load_vector(const C* source) {
-  Vector<C> vector;
-  std::memcpy(&vector, source, sizeof vector);
+template <class T>
+inline Vector<compute_t<T>> load_vector(const T* source) {
+  Vector<compute_t<T>> vector;
+  if constexpr (std::is_same_v<T, compute_t<T>>) {
+    std::memcpy(&vector, source, sizeof vector);
+  } else {
+    for (int64_t lane = 0; lane < kLanes<compute_t<T>>; ++lane) vector[lane] = load(source[lane]);
+  }
   return vector;
 }
 template <class C>
@@ -126,17 +133,18 @@ inline void product(Rows<C> out, Strided<C> a, Rows<const C> b, int64_t rows, in
 /// One sequence and one head of keys, and which keys its rows see.
 struct Span {
   int64_t query_begin, key_begin;  ///< rows of the tensors
-  int64_t rows, keys;              ///< queries * group, and keys
-  int64_t first_head, group;       ///< the query heads that share the keys
-  int64_t window;                  ///< never 0
+  int64_t queries, keys;
+  int64_t rows;               ///< queries * group
+  int64_t first_head, group;  ///< the query heads that share the keys
+  int64_t window;             ///< never 0
 
   int64_t token(int64_t row) const { return query_begin + row / group; }
   int64_t head(int64_t row) const { return first_head + row % group; }
   /// The keys [seen_begin, seen_end) of the sequence that a row sees.
-  int64_t seen_end(int64_t row) const { return row / group + 1 + keys - rows / group; }
+  int64_t seen_end(int64_t row) const { return row / group + 1 + keys - queries; }
   int64_t seen_begin(int64_t row) const { return std::max<int64_t>(0, seen_end(row) - window); }
   /// The first row that sees a key, were there no window.
-  int64_t first_row(int64_t key) const { return std::max<int64_t>(0, (key - keys + rows / group) * group); }
+  int64_t first_row(int64_t key) const { return std::max<int64_t>(0, (key - keys + queries) * group); }
   int64_t row_tiles() const { return (rows + kRowTile - 1) / kRowTile; }
   int64_t key_tiles() const { return (keys + kKeyTile - 1) / kKeyTile; }
 };
@@ -146,8 +154,9 @@ inline Span span_of(const AttentionProblem& problem, int64_t sequence, int64_t k
   const int64_t group = problem.heads / problem.kv_heads;
   return {.query_begin = bounds[0],
           .key_begin = bounds[2],
-          .rows = (bounds[1] - bounds[0]) * group,
+          .queries = bounds[1] - bounds[0],
           .keys = bounds[3] - bounds[2],
+          .rows = (bounds[1] - bounds[0]) * group,
           .first_head = kv_head * group,
           .group = group,
           .window = problem.window > 0 ? problem.window : problem.max_keys};
@@ -183,9 +192,6 @@ struct TilePair {
     const int64_t end = rows.span.seen_end(rows.first + std::min(row, rows.count - 1)) - first_key;
     return std::clamp<int64_t>(end, 0, keys);
   }
-  int64_t seen_begin(int64_t row) const {
-    return std::max<int64_t>(0, rows.span.seen_begin(rows.first + row) - first_key);
-  }
   /// The first row that sees a key.
   int64_t first_row(int64_t key) const {
     return std::clamp<int64_t>(rows.span.first_row(first_key + key) - rows.first, 0, rows.count);
@@ -205,11 +211,18 @@ struct Visible {
   alignas(64) C end[kRowTile];
 
   explicit Visible(const TilePair& pair) {
-    for (int64_t row = 0; row < pair.rows.template padded<C>(); ++row) {
-      const bool real = row < pair.rows.count;
-      begin[row] = real ? static_cast<C>(pair.seen_begin(row)) : C{0};
-      end[row] = real ? static_cast<C>(pair.seen_end(row)) : C{0};
+    const Span& span = pair.rows.span;
+    // The heads of a query see the same keys; counting them is cheaper than dividing for each row.
+    int64_t head = pair.rows.first % span.group, seen = span.seen_end(pair.rows.first) - pair.first_key;
+    for (int64_t row = 0; row < pair.rows.count; ++row) {
+      begin[row] = static_cast<C>(seen - span.window);
+      end[row] = static_cast<C>(seen);
+      const bool next = ++head == span.group;
+      head = next ? 0 : head;
+      seen += next;
     }
+    for (int64_t row = pair.rows.count; row < pair.rows.template padded<C>(); ++row)
+      begin[row] = end[row] = 0;
   }
   C at(int64_t key, int64_t row, C value, C otherwise) const {
     const C index = static_cast<C>(key);
@@ -217,13 +230,17 @@ struct Visible {
   }
 };
 
-/// Calls body(row, lanes, keys) for blocks of rows one or two vectors wide, with the keys that they can see.
+/// Calls body(row, lanes, keys) for blocks of rows one or two vectors wide, with the keys that they can see;
+/// lanes is a constant of its type, so that loops over it vanish.
 template <class C, class Body>
 inline void for_row_blocks(const TilePair& pair, const Body& body) {
   const int64_t padded = pair.rows.template padded<C>();
-  for (int64_t row = 0; row < padded; row += 2 * kLanes<C>) {
-    const int64_t lanes = std::min(2 * kLanes<C>, padded - row);
-    body(row, lanes, pair.seen_end(row + lanes - 1));
+  int64_t row = 0;
+  for (; row + 2 * kLanes<C> <= padded; row += 2 * kLanes<C>) {
+    body(row, std::integral_constant<int64_t, 2 * kLanes<C>>(), pair.seen_end(row + 2 * kLanes<C> - 1));
+  }
+  if (row < padded) {
+    body(row, std::integral_constant<int64_t, kLanes<C>>(), pair.seen_end(row + kLanes<C> - 1));
   }
 }
 
@@ -233,9 +250,10 @@ inline void transposed_scores(Rows<C> tile, Rows<const C> left, Rows<const C> ri
                               int64_t head_dim) {
   const auto all = [&](int64_t, int64_t) { return Block{0, head_dim}; };
   const int64_t end = pair.seen_end(pair.rows.count - 1);
-  for_row_blocks<C>(pair, [&](int64_t row, int64_t lanes, int64_t keys) {
-    product(Rows<C>{tile.data + row, tile.stride}, Strided<C>{left.data, left.stride, 1},
-            Rows<const C>{right.data + row, right.stride}, keys, lanes, all, false);
+  for_row_blocks<C>(pair, [&](int64_t row, auto lanes, int64_t keys) {
+    product_panel<lanes / kLanes<C>>(Rows<C>{tile.data + row, tile.stride},
+                                     Strided<C>{left.data, left.stride, 1},
+                                     Rows<const C>{right.data + row, right.stride}, keys, all, false);
     for (int64_t key = keys; key < end; ++key) {
       std::fill_n(tile.data + key * tile.stride + row, lanes, C{0});
     }
@@ -257,17 +275,45 @@ inline Rows<const compute_t<T>> as_compute(const T* source, int64_t stride, int6
   }
 }
 
+/// Exchanges the blocks off the diagonal of two rows of a square: lanes with bit `step` of a with those
+/// without it of b.
+template <int step, class C, size_t... lane>
+inline void exchange_lanes(Vector<C>& a, Vector<C>& b, std::index_sequence<lane...>) {
+  const Vector<C> upper = __builtin_shufflevector(a, b, (lane & step ? kLanes<C> + lane - step : lane)...);
+  b = __builtin_shufflevector(a, b, (lane & step ? kLanes<C> + lane : lane + step)...);
+  a = upper;
+}
+
+/// Transposes a square of one vector a row: first the quarters change places, then theirs, down to elements.
+template <int step, class C>
+inline void transpose_square(Vector<C>* square) {
+  for (int row = 0; row < kLanes<C>; ++row) {
+    if ((row & step) == 0) {
+      exchange_lanes<step, C>(square[row], square[row + step], std::make_index_sequence<kLanes<C>>());
+    }
+  }
+  if constexpr (step > 1) transpose_square<step / 2, C>(square);
+}
+
 /// packed[c][row] = factor * source(row)[c], with zeros in the rows of padding.
 template <class C, class Source>
 inline void pack_transposed(Rows<C> packed, const RowTile& rows, int64_t head_dim, C factor,
                             const Source& source) {
-  for (int64_t row = 0; row < rows.count; ++row) {
-    const auto* values = source(rows.first + row);
-    for (int64_t c = 0; c < head_dim; ++c) packed.data[c * packed.stride + row] = factor * load(values[c]);
-  }
-  for (int64_t c = 0; c < head_dim; ++c) {
-    std::fill(packed.data + c * packed.stride + rows.count,
-              packed.data + c * packed.stride + rows.padded<C>(), C{0});
+  using T = std::remove_cvref_t<decltype(*source(0))>;
+  static constexpr T zeros[kMaxHeadDim] = {};
+  for (int64_t first = 0; first < rows.count; first += kLanes<C>) {
+    const T* sources[kLanes<C>];
+    for (int64_t r = 0; r < kLanes<C>; ++r) {
+      sources[r] = first + r < rows.count ? source(rows.first + first + r) : zeros;
+    }
+    for (int64_t c = 0; c < head_dim; c += kLanes<C>) {
+      Vector<C> square[kLanes<C>];
+      for (int64_t r = 0; r < kLanes<C>; ++r) square[r] = factor * load_vector(sources[r] + c);
+      transpose_square<kLanes<C> / 2, C>(square);
+      for (int64_t lane = 0; lane < kLanes<C>; ++lane) {
+        store_vector(packed.data + (c + lane) * packed.stride + first, square[lane]);
+      }
+    }
   }
 }
 
