@@ -1,7 +1,17 @@
 # Third-party libraries, all Debian packages. What is missing is named together with the package that has it.
 set(PROSPECT_MISSING "")
 
+# The list that install-packages reads must hold every package named here.
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/debian-packages.txt PROSPECT_PACKAGES REGEX "^[a-z]")
+list(TRANSFORM PROSPECT_PACKAGES REPLACE " .*" "")
+function(prospect_listed debian)
+  if(NOT debian IN_LIST PROSPECT_PACKAGES)
+    message(FATAL_ERROR "engine/cmake/debian-packages.txt lacks ${debian}")
+  endif()
+endfunction()
+
 macro(prospect_need package debian)
+  prospect_listed(${debian})
   find_package(${package} QUIET ${ARGN})
   if(NOT ${package}_FOUND)
     list(APPEND PROSPECT_MISSING ${debian})
@@ -10,6 +20,7 @@ endmacro()
 
 # An imported target for a library without a CMake package of its own.
 function(prospect_need_library target header library debian)
+  prospect_listed(${debian})
   find_path(${target}_INCLUDE ${header})
   find_library(${target}_LIBRARY ${library})
   if(${target}_INCLUDE AND ${target}_LIBRARY)
@@ -22,7 +33,7 @@ function(prospect_need_library target header library debian)
 endfunction()
 
 prospect_need(OpenMP g++)
-prospect_need(Threads libc6-dev)
+prospect_need(Threads g++)
 prospect_need(fmt libfmt-dev)
 prospect_need(nlohmann_json nlohmann-json3-dev)
 prospect_need(simdjson libsimdjson-dev)
