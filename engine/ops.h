@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/autograd.h"
+#include "kernels/gelu/gelu.h"
 #include "kernels/kto/objective.h"
 
 /// The catalogue: every differentiable operation of the engine, one declaration each. T counts packed tokens.
@@ -49,7 +50,6 @@ Variable attention(const Variable& qkv, const Tensor& bounds, const AttentionOpt
 Tensor attention_cached(const Tensor& qkv, const Tensor& keys, const Tensor& values, const Tensor& bounds,
                         const AttentionOptions& options);
 
-enum class GeluKind { Exact, Tanh };
 /// x of any shape.
 Variable gelu(const Variable& x, GeluKind kind);
 

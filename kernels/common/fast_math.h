@@ -43,4 +43,16 @@ inline C fast_sigmoid(C x) {
   return 1 / (1 + fast_exp(-x));
 }
 
+/// sigmoid(x) and sigmoid(-x) = 1 - sigmoid(x), each with all its digits, as derivatives need them.
+template <class C>
+struct SigmoidPair {
+  C value, complement;
+};
+template <class C>
+inline SigmoidPair<C> fast_sigmoids(C x) {
+  const C e = fast_exp(-std::fabs(x));
+  const C large = 1 / (1 + e), small = e * large;
+  return {x < 0 ? small : large, x < 0 ? large : small};
+}
+
 }  // namespace prospect

@@ -8,14 +8,6 @@ namespace prospect::kernels::cpu {
 
 namespace {
 
-constexpr int64_t kPart = 8192;  // elements a thread takes at a time: all operands of a part fit the L2 cache
-
-template <class Body>
-void for_parts(int64_t count, const Body& body) {
-  parallel_for((count + kPart - 1) / kPart,
-               [&](int64_t part) { body(part * kPart, std::min(kPart, count - part * kPart)); });
-}
-
 /// Elements [begin, begin + count) of dy into those of target, which may be null under Ignore.
 template <class T>
 void pass_on(T* target, const T* dy, int64_t begin, int64_t count, GradMode mode) {

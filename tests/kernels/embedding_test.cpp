@@ -1,12 +1,8 @@
 #include "kernels/embedding/embedding.h"
 
 #include <gtest/gtest.h>
-
-#include <fstream>
-#include <map>
-#include <sstream>
-
 #include "engine/ops.h"
+#include "tests/support/golden.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/near.h"
 #include "tests/support/random.h"
@@ -18,21 +14,8 @@ Tensor id_tensor(const std::vector<int32_t>& ids) {
   return Tensor::from(ids, Device::cpu());
 }
 
-/// The lines of a golden file: a name and its values.
-std::map<std::string, std::vector<double>> read_golden(const std::string& path) {
-  std::map<std::string, std::vector<double>> named;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string name;
-    words >> name;
-    for (double value; words >> value;) named[name].push_back(value);
-  }
-  return named;
-}
-
 TEST(Embedding, ValueAndGradientEqualPyTorch) {
-  auto golden = read_golden(PROSPECT_SOURCE_DIR "/tests/golden/ops/embedding.txt");
+  auto golden = read_golden("ops/embedding.txt");
   const std::vector<int32_t> ids(golden["ids"].begin(), golden["ids"].end());
   ASSERT_EQ(ids.size(), 12u);
   const auto table = Variable::parameter(Tensor::from(golden["table"], {7, 5}, Device::cpu()));

@@ -74,5 +74,17 @@ TEST(FastMath, SigmoidIsWithinFourUnitsOfTheLastPlace) {
   EXPECT_TRUE(std::isnan(fast_sigmoid(std::nanf(""))));
 }
 
+TEST(FastMath, SigmoidPairKeepsTheDigitsOfBoth) {
+  double worst = 0;
+  for (const float x : sweep(-87, 87, 500'001)) {
+    const auto [value, complement] = fast_sigmoids(x);
+    worst = std::max(worst, ulps(value, 1 / (1 + std::exp(-double{x}))));
+    worst = std::max(worst, ulps(complement, 1 / (1 + std::exp(double{x}))));
+  }
+  EXPECT_LE(worst, 5);
+  EXPECT_EQ(fast_sigmoids(-kInfinity).value, 0);
+  EXPECT_EQ(fast_sigmoids(kInfinity).complement, 0);
+}
+
 }  // namespace
 }  // namespace prospect::test
