@@ -116,7 +116,7 @@ void require_sound(const ModelConfig& config, const std::string& source) {
   };
   require(config.heads % config.kv_heads == 0, "num_key_value_heads",
           fmt::format("{} does not divide the {} heads", config.kv_heads, config.heads));
-  require(config.head_dim % 8 == 0 && config.head_dim <= 256, "head_dim",
+  require(config.head_dim >= 8 && config.head_dim % 8 == 0 && config.head_dim <= 256, "head_dim",
           fmt::format("must be a multiple of 8, at most 256, got {}", config.head_dim));
 }
 

@@ -29,9 +29,13 @@ void dequantise_block(StoredType type, const std::byte* block, std::span<float, 
   const std::byte* q = block + (with_minimum ? 4 : 2);
   for (size_t i = 0; i < kQuantBlock / 2; ++i) {
     const int low = std::to_integer<int>(q[i] & std::byte{15}), high = std::to_integer<int>(q[i] >> 4);
-    const float offset = with_minimum ? 0 : 8;
-    out[i] = (static_cast<float>(low) - offset) * d + m;
-    out[i + kQuantBlock / 2] = (static_cast<float>(high) - offset) * d + m;
+    if (with_minimum) {
+      out[i] = static_cast<float>(low) * d + m;
+      out[i + kQuantBlock / 2] = static_cast<float>(high) * d + m;
+    } else {
+      out[i] = static_cast<float>(low - 8) * d;
+      out[i + kQuantBlock / 2] = static_cast<float>(high - 8) * d;
+    }
   }
 }
 

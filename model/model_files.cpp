@@ -4,6 +4,7 @@
 #include "engine/files.h"
 #include "kernels/common/check.h"
 #include "model/config_json.h"
+#include "model/gguf_model.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
@@ -19,12 +20,12 @@ constexpr std::array kCopiedFiles = {
 constexpr int64_t kMostConfigBytes = 256 << 10;
 
 /// Everything is checked against everything before the arena is allocated.
-Model assemble(ModelConfig config, const StoredWeights& weights, const std::string& source,
+Model assemble(ModelConfig config, const StoredWeights& weights, const std::string& source, bool from_gguf,
                const LoadOptions& options, const Device& device) {
   std::vector<ParameterSpec> specs = parameter_layout(config);
   const auto matched = match_weights(config, specs, weights, source);
   Model model{std::move(config), Parameters(std::move(specs), options.dtype, device, options.trainable),
-              common_dtype(matched)};
+              common_dtype(matched, from_gguf)};
   read_weights(matched, model.parameters);
   return model;
 }
@@ -37,7 +38,7 @@ Model load_folder(const std::filesystem::path& folder, const LoadOptions& option
   for (const SafetensorsFile& file : files) {
     for (const StoredTensor& tensor : file.tensors()) weights[tensor.name] = tensor;
   }
-  return assemble(std::move(config), weights, folder.string(), options, device);
+  return assemble(std::move(config), weights, folder.string(), false, options, device);
 }
 
 /// Rows [begin, end) of a part, as it is kept.
@@ -99,7 +100,10 @@ void copy_tokenizer(const std::filesystem::path& source, const std::filesystem::
 
 Model load_model(const std::filesystem::path& path, const LoadOptions& options, const Device& device) {
   if (!std::filesystem::exists(path)) fail(ExitCode::MissingInput, "{}: no such model", path.string());
-  return load_folder(path, options, device);
+  if (std::filesystem::is_directory(path)) return load_folder(path, options, device);
+  const GgufFile file(path);
+  GgufModel model = read_gguf_model(file);
+  return assemble(std::move(model.config), model.weights, file.name(), true, options, device);
 }
 
 void save_model(const Model& model, const std::filesystem::path& folder,

@@ -145,10 +145,12 @@ void read_weights(const std::vector<std::vector<StoredTensor>>& matched, const P
   });
 }
 
-std::string common_dtype(const std::vector<std::vector<StoredTensor>>& matched) {
+std::string common_dtype(const std::vector<std::vector<StoredTensor>>& matched, bool matrices_only) {
   std::set<StoredType> types;
   for (const auto& parts : matched) {
-    for (const StoredTensor& tensor : parts) types.insert(tensor.type);
+    for (const StoredTensor& tensor : parts) {
+      if (!matrices_only || tensor.shape.size() > 1) types.insert(tensor.type);
+    }
   }
   const StoredTypeInfo& first = stored_type_info(*types.begin());
   return types.size() == 1 && first.block_elements == 1 ? std::string(first.name) : "F32";

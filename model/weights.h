@@ -22,7 +22,8 @@ std::vector<std::vector<StoredTensor>> match_weights(const ModelConfig& config,
 /// Reads what match_weights found into the arena, on all threads.
 void read_weights(const std::vector<std::vector<StoredTensor>>& matched, const Parameters& parameters);
 
-/// The dtype to write again: that of all tensors if they agree, else F32.
-std::string common_dtype(const std::vector<std::vector<StoredTensor>>& matched);
+/// The dtype to write again: that of all tensors if they agree, else F32. With `matrices_only` vectors do not
+/// count: GGUF keeps them as F32 whatever the model was.
+std::string common_dtype(const std::vector<std::vector<StoredTensor>>& matched, bool matrices_only);
 
 }  // namespace prospect
