@@ -1,9 +1,11 @@
 #include "model/gguf_tokenizer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "kernels/common/check.h"
+#include "model/gguf.h"
 #include "model/tokenizer/unicode.h"
 
 namespace prospect {
@@ -152,6 +154,36 @@ std::string vocabulary_text(const GgufTokenizer& tokenizer) {
 }
 
 }  // namespace
+
+GgufTokenizer read_gguf_tokenizer(const GgufFile& file) {
+  const std::string ggml = "tokenizer.ggml.";
+  const auto text = [&](const std::string& key) { return std::string(file.text(key).value_or("")); };
+  const auto texts = [&](const std::string& key) {
+    const auto views = file.texts(ggml + key);
+    if (!views) file.refuse(ggml + key, "is missing");
+    return std::vector<std::string>(views->begin(), views->end());
+  };
+  const auto id = [&](const char* key) { return file.integer(ggml + key).value_or(-1); };
+  const auto choice = [&](const char* key) {
+    const std::optional<bool> flag = file.flag(ggml + key);
+    return flag ? static_cast<int>(*flag) : -1;
+  };
+  GgufTokenizer tokenizer{.source = file.name(), .model = text(ggml + "model"), .pre = text(ggml + "pre")};
+  tokenizer.huggingface_json = text("tokenizer.huggingface.json");
+  tokenizer.chat_template = text("tokenizer.chat_template");
+  tokenizer.tokens = texts("tokens");
+  if (tokenizer.model == "gpt2") tokenizer.merges = texts("merges");
+  for (const int64_t type : file.integers(ggml + "token_type").value_or(std::vector<int64_t>())) {
+    tokenizer.token_types.push_back(static_cast<int32_t>(std::clamp<int64_t>(type, -1, 1000)));
+  }
+  tokenizer.bos = id("bos_token_id");
+  tokenizer.eos = id("eos_token_id");
+  tokenizer.unknown = id("unknown_token_id");
+  tokenizer.padding = id("padding_token_id");
+  tokenizer.add_bos = choice("add_bos_token");
+  tokenizer.add_eos = choice("add_eos_token");
+  return tokenizer;
+}
 
 std::string tokenizer_json_from_gguf(const GgufTokenizer& tokenizer) {
   if (!tokenizer.huggingface_json.empty()) return tokenizer.huggingface_json;

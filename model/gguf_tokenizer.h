@@ -6,6 +6,8 @@
 
 namespace prospect {
 
+class GgufFile;
+
 /// The tokenizer inside a GGUF file: its keys tokenizer.ggml.* and tokenizer.chat_template.
 /// Source: GGUF specification, "Tokenizer".
 struct GgufTokenizer {
@@ -21,6 +23,9 @@ struct GgufTokenizer {
   std::string chat_template = {};
   std::string huggingface_json = {};  ///< a whole tokenizer.json, where the file carries one
 };
+
+/// Throws: Error(BadData) for a key of the wrong kind, or none where one is needed.
+GgufTokenizer read_gguf_tokenizer(const GgufFile& file);
 
 /// The text of a tokenizer.json that gives the family's ids: control tokens become special added tokens,
 /// user-defined ones plain added tokens, unused ones are left out; the pipeline follows from `pre`.

@@ -2,6 +2,8 @@
 
 #include "engine/files.h"
 #include "kernels/common/check.h"
+#include "model/gguf.h"
+#include "model/gguf_tokenizer.h"
 #include "model/tokenizer/added_vocabulary.h"
 #include "model/tokenizer/bpe.h"
 #include "model/tokenizer/byte_alphabet.h"
@@ -99,6 +101,11 @@ Tokenizer Tokenizer::from_json(std::string_view json, const std::string& source,
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model) {
+  if (model.extension() == ".gguf") {
+    const GgufTokenizer imported = read_gguf_tokenizer(GgufFile(model));
+    return from_json(tokenizer_json_from_gguf(imported), imported.source,
+                     tokenizer_config_from_gguf(imported));
+  }
   const std::filesystem::path file = std::filesystem::is_directory(model) ? model / "tokenizer.json" : model;
   const std::filesystem::path config = file.parent_path() / "tokenizer_config.json";
   const std::string config_json = std::filesystem::exists(config) ? read_text(config) : std::string();

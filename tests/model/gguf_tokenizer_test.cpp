@@ -7,6 +7,7 @@
 
 #include "engine/files.h"
 #include "kernels/common/error.h"
+#include "model/gguf.h"
 #include "model/tokenizer.h"
 
 namespace prospect::test {
@@ -60,6 +61,19 @@ TEST(GgufTokenizer, GivesTheIdsOfTheFamilysOwnFile) {
       EXPECT_EQ(imported.encode(text), own.encode(text)) << family << ": " << text;
     }
   }
+}
+
+TEST(GgufTokenizer, IsLoadedFromAFile) {
+  const auto path = std::filesystem::path(PROSPECT_SOURCE_DIR) / "tests/golden/tokenizer/smollm.gguf";
+  const Tokenizer own = Tokenizer::load(kParity / "smollm"), imported = Tokenizer::load(path);
+  const std::string text = "The coffee, 1998's best<|end|>\n 😀";
+  EXPECT_EQ(imported.encode(text), own.encode(text));
+  EXPECT_EQ(imported.eos_text(), "<|end|>");
+  const GgufTokenizer read = read_gguf_tokenizer(GgufFile(path));
+  EXPECT_EQ(read.chat_template, "{{ messages }}");
+  EXPECT_EQ(read.bos, -1);
+  EXPECT_EQ(read.add_bos, 0);
+  EXPECT_EQ(read.add_eos, -1);
 }
 
 TEST(GgufTokenizer, ObeysTheFileOnBosAndEos) {

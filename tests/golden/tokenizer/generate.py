@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Write what the PyPI package `tokenizers` makes of awkward strings, for every pipeline.
 
-    python3 generate.py        (needs tokenizers; its version is written into the results)
+    python3 generate.py        (needs tokenizers, whose version is written into the results, and gguf)
 
 The pipelines are the tokenizers of ../parity and variants of them, written here as variant-<name>.json.
     strings.jsonl  {"tokenizer", "text", "special", "ids", "decoded", "plain"}: ids with or without special tokens, the
                    text they decode to (absent: as text), and that without special tokens (absent: as decoded)
     sweep.json     ranges of scalars (assigned in Unicode 14; ideographs, Hangul and private use thinned out), contexts,
                    and for each pipeline and context FNV-1a hashes of the ids of blocks of scalars, each in its context
+    smollm.gguf    the tokenizer of ../parity/smollm as llama.cpp's converter stores it; no tensors
 """
 import json
 import random
@@ -127,7 +128,28 @@ def random_strings(rng, count):
     return ["".join(rng.choice(pieces) for _ in range(rng.randint(2, 24))) for _ in range(count)]
 
 
+def write_gguf(path):
+    import gguf
+    data = load("smollm")
+    tokens = [text for text, _ in sorted(data["model"]["vocab"].items(), key=lambda item: item[1])]
+    special = {t["id"] for t in data["added_tokens"]}
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if i in special else 1 for i in range(len(tokens))])
+    writer.add_token_merges([" ".join(merge) for merge in data["model"]["merges"]])
+    writer.add_eos_token_id(1)
+    writer.add_pad_token_id(1)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template("{{ messages }}")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+
+
 def main():
+    write_gguf(HERE / "smollm.gguf")
     texts = {name: (PARITY / name / "tokenizer.json").read_text() for name in FAMILIES}
     for name, data in variants():
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
