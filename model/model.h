@@ -12,7 +12,9 @@ namespace prospect {
 struct Model {
   ModelConfig config;
   Parameters parameters;
-  /// The dtype the weights came in and leave in: "F32", "F16" or "BF16" (a quantised file counts as F32).
+  /// The dtype the weights came in and leave in: "F32", "F16", "BF16" or, for tests, "F64". F32
+  /// where the tensors of a file differ or are quantised; the vectors of a GGUF do not count, as they are
+  /// always F32.
   std::string stored_dtype = "F32";
 };
 
@@ -26,7 +28,8 @@ struct LoadOptions {
 /// not sound or contradicts its config, or an architecture this program does not have.
 Model load_model(const std::filesystem::path& path, const LoadOptions& options, const Device& device);
 
-/// Writes config.json and model.safetensors (with an index beyond 5 GB) into an existing folder. The
+/// Writes config.json (last, so that a folder cut short is no model) and model.safetensors (with an index
+/// beyond 5 GB) into an existing folder. The
 /// tokenizer files are those of `source`, byte for byte; a .gguf source has them made from its own. Throws:
 /// Error(IoFailure).
 void save_model(const Model& model, const std::filesystem::path& folder, const std::filesystem::path& source);

@@ -5,6 +5,7 @@
 #include "kernels/common/check.h"
 #include "model/config_json.h"
 #include "model/gguf_model.h"
+#include "model/gguf_tokenizer.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
@@ -85,8 +86,14 @@ std::vector<TensorSource> tensor_sources(const Model& model) {
   return sources;
 }
 
-void copy_tokenizer(const std::filesystem::path& source, const std::filesystem::path& folder) {
+void write_tokenizer(const std::filesystem::path& source, const std::filesystem::path& folder) {
   if (source.empty()) return;
+  if (std::filesystem::is_regular_file(source)) {
+    const GgufTokenizer tokenizer = read_gguf_tokenizer(GgufFile(source));
+    write_atomically(folder / "tokenizer.json", tokenizer_json_from_gguf(tokenizer));
+    write_atomically(folder / "tokenizer_config.json", tokenizer_config_from_gguf(tokenizer));
+    return;
+  }
   std::error_code ignored;
   if (std::filesystem::equivalent(source, folder, ignored)) return;
   for (const char* name : kCopiedFiles) {
@@ -108,7 +115,7 @@ Model load_model(const std::filesystem::path& path, const LoadOptions& options, 
 
 void save_model(const Model& model, const std::filesystem::path& folder,
                 const std::filesystem::path& source) {
-  copy_tokenizer(source, folder);
+  write_tokenizer(source, folder);
   write_safetensors_folder(folder, tensor_sources(model));
   // Last: a folder without it is no model, so one that was cut short is not taken for one.
   write_atomically(folder / "config.json", config_to_json(model.config, model.stored_dtype));

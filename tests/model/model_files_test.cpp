@@ -1,6 +1,7 @@
 #include "model/config_json.h"
 #include "model/model.h"
 #include "model/safetensors.h"
+#include "model/tokenizer.h"
 #include "tests/support/errors.h"
 #include "tests/support/random.h"
 #include "tests/support/temporary_folder.h"
@@ -171,6 +172,13 @@ TEST(ModelFiles, CopiesTheTokenizerByteForByte) {
   EXPECT_EQ(test::read_file(folder.path() / "tokenizer.json"), text);
   EXPECT_TRUE(std::filesystem::exists(folder.path() / "merges.txt"));
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "secret.txt"));
+}
+
+TEST(ModelFiles, WritesTheTokenizerOfAGgufSource) {
+  const test::TemporaryFolder folder;
+  save_model(small_model(small_config("llama"), "F32"), folder.path(), kParity / "../tokenizer/smollm.gguf");
+  const std::string text = "The coffee, 1998's best<|end|>\n \U0001f600";
+  EXPECT_EQ(Tokenizer::load(folder.path()).encode(text), Tokenizer::load(kParity / "smollm").encode(text));
 }
 
 TEST(ModelFiles, ReadsGpt2WithoutPrefixAndPassesOverItsBuffers) {
