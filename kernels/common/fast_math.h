@@ -55,4 +55,34 @@ inline SigmoidPair<C> fast_sigmoids(C x) {
   return {x < 0 ? small : large, x < 0 ? large : small};
 }
 
+template <class C>
+struct SineCosine {
+  C sine, cosine;
+};
+/// Sine and cosine of an angle in double. In float: within 2e-7 for |angle| below 1e9. The angle is reduced
+/// to
+/// [-pi / 4, pi / 4] in double, pi / 2 in two parts, and rounded to float for the polynomials, which
+/// interpolate (sin(r) - r) / r^3 and (cos(r) - 1 + r^2 / 2) / r^4 at Chebyshev nodes of r^2, errors below
+/// 1e-8.
+template <class C>
+SineCosine<C> fast_sine_cosine(double angle);
+template <>
+inline SineCosine<double> fast_sine_cosine(double angle) {
+  return {std::sin(angle), std::cos(angle)};
+}
+template <>
+inline SineCosine<float> fast_sine_cosine(double angle) {
+  constexpr double kRound = 0x1.8p52;
+  constexpr double kQuarterHigh = 0x1.921fb544p+0, kQuarterLow = 0x1.0b4611a626331p-34;  // pi / 2
+  const double shifted = angle * 0x1.45f306dc9c883p-1 + kRound;
+  const double n = shifted - kRound;
+  const float r = static_cast<float>((angle - n * kQuarterHigh) - n * kQuarterLow);
+  const auto quadrant = static_cast<uint32_t>(std::bit_cast<uint64_t>(shifted));
+  const float z = r * r;
+  const float sine = r + r * z * ((-0x1.9ac63ep-13f * z + 0x1.110c22p-7f) * z - 0x1.555552p-3f);
+  const float cosine = 1 - 0.5f * z + z * z * ((0x1.9bd5d8p-16f * z - 0x1.6c12cep-10f) * z + 0x1.555554p-5f);
+  const float y = quadrant & 1 ? cosine : sine, x = quadrant & 1 ? sine : cosine;
+  return {quadrant & 2 ? -y : y, (quadrant + 1) & 2 ? -x : x};
+}
+
 }  // namespace prospect

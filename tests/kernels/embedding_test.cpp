@@ -1,6 +1,7 @@
 #include "kernels/embedding/embedding.h"
 
 #include <gtest/gtest.h>
+
 #include "engine/ops.h"
 #include "tests/support/golden.h"
 #include "tests/support/gradient_check.h"

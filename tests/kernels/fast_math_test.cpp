@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace prospect::test {
@@ -84,6 +85,18 @@ TEST(FastMath, SigmoidPairKeepsTheDigitsOfBoth) {
   EXPECT_LE(worst, 5);
   EXPECT_EQ(fast_sigmoids(-kInfinity).value, 0);
   EXPECT_EQ(fast_sigmoids(kInfinity).complement, 0);
+}
+
+TEST(FastMath, SineAndCosineAgreeWithDoubleAtLargeAngles) {
+  for (const double largest : {1.0, 10.0, 1e4, 1e6, 1e9}) {
+    double worst = 0;
+    for (int i = -20'000; i <= 20'000; ++i) {
+      const double angle = largest * i / 20'000;
+      const auto [sine, cosine] = fast_sine_cosine<float>(angle);
+      worst = std::max({worst, std::fabs(sine - std::sin(angle)), std::fabs(cosine - std::cos(angle))});
+    }
+    EXPECT_LE(worst, 2e-7) << largest;
+  }
 }
 
 }  // namespace
