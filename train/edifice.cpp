@@ -6,6 +6,8 @@
 #include "engine/ops/require.h"
 #include "kernels/kto/kto.h"
 #include "kernels/log_softmax_gather/log_softmax_gather.h"
+#include "model/initialise.h"
+#include "model/transformer.h"
 
 namespace prospect::edifice {
 
@@ -101,7 +103,66 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+/// The other shape of the same values, as a step of the graph.
+Variable reshape(const Variable& x, const Shape& shape) {
+  return record(x.value().view(shape), {x}, [](const Tensor& grad, std::span<const GradTarget> targets) {
+    if (targets[0].mode != GradMode::Ignore) deliver(grad.view(targets[0].buffer.shape()), targets[0]);
+  });
+}
+
+PackedTokens pack(const Tensor& tokens) {
+  const int64_t batch = tokens.size(0), length = tokens.size(1);
+  std::vector<int32_t> positions, examples, bounds;
+  for (int64_t b = 0; b < batch; ++b) {
+    const auto begin = static_cast<int32_t>(b * length), end = static_cast<int32_t>((b + 1) * length);
+    bounds.insert(bounds.end(), {begin, end, begin, end});
+    for (int64_t t = 0; t < length; ++t) {
+      positions.push_back(static_cast<int32_t>(t));
+      examples.push_back(static_cast<int32_t>(b));
+    }
+  }
+  const Device& device = tokens.device();
+  return {.ids = tokens.view({batch * length}),
+          .positions = Tensor::from(positions, device),
+          .bounds = Tensor::from(bounds, {batch, 4}, device),
+          .examples = Tensor::from(examples, device)};
+}
+
 }  // namespace
+
+Model build(const BuildOptions& options, uint64_t seed) {
+  for (const int64_t size : {options.hidden_size, options.num_layers, options.num_heads, options.vocab_size,
+                             options.max_seq_len}) {
+    if (size <= 0) fail(ExitCode::BadConfig, "build: sizes must be positive, got {}", size);
+  }
+  const int64_t head_dim = options.hidden_size / options.num_heads;
+  if (options.hidden_size % options.num_heads != 0 || head_dim % 8 != 0 || head_dim > 256) {
+    fail(ExitCode::BadConfig, "build: {} heads must split a hidden size of {} into multiples of 8 up to 256",
+         options.num_heads, options.hidden_size);
+  }
+  if (!(options.dropout >= 0 && options.dropout < 1)) {
+    fail(ExitCode::BadConfig, "build: dropout must be in [0, 1), got {}", options.dropout);
+  }
+  ModelConfig config;
+  config.vocab_size = options.vocab_size;
+  config.hidden_size = options.hidden_size;
+  config.layers = options.num_layers;
+  config.heads = config.kv_heads = options.num_heads;
+  config.head_dim = head_dim;
+  config.intermediate_size = 4 * options.hidden_size;
+  config.max_positions = options.max_seq_len;
+  config.embedding_dropout = config.residual_dropout = options.dropout;
+  return random_model(config, seed, {.dtype = DType::F32, .trainable = true}, Device::cpu());
+}
+
+Variable logits(const Model& model, const Tensor& tokens) {
+  CHECK(tokens.shape().size() == 2 && tokens.dtype() == DType::I32,
+        "logits: tokens must be [batch, positions] i32, got {} {}", to_string(tokens.shape()),
+        dtype_name(tokens.dtype()));
+  const Transformer transformer(model);
+  const Variable rows = matmul(transformer.hidden(pack(tokens)), transformer.head_weight());
+  return reshape(rows, {tokens.size(0), tokens.size(1), model.config.vocab_size});
+}
 
 Variable compute_logprobs(const Variable& logits, const Tensor& targets, const Tensor& mask) {
   const Tensor& x = logits.value();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/autograd.h"
+#include "model/model.h"
 
 /// The calls of Edifice's `Edifice.Meta.KTO`, under its names and with its defaults, on tensors of [batch,
 /// ..]: for callers who bring their own logits. Training packs its batches and uses `head` instead; the
@@ -11,6 +11,26 @@ namespace prospect::edifice {
 constexpr double default_beta() {
   return 0.1;
 }
+
+struct BuildOptions {
+  int64_t hidden_size = 512;
+  int64_t num_layers = 6;
+  int64_t num_heads = 8;
+  int64_t vocab_size = 32000;
+  double dropout = 0.1;        ///< of the embedding and of each branch of the residual stream
+  int64_t max_seq_len = 2048;  ///< positions that are embedded
+};
+
+/// A trainable decoder for language modelling with random weights, the same for the same seed: token and
+/// position embedding, pre-norm blocks of causal attention and a GELU MLP four times as wide, final norm,
+/// head. Throws: Error(BadConfig) for sizes that are not positive, a hidden size that heads do not
+/// split into multiples of 8 up to 256, or
+/// a dropout outside [0, 1).
+Model build(const BuildOptions& options = {}, uint64_t seed = 0);
+
+/// The logits of every position, [B, T, V]. tokens [B, T] i32, each row a sequence of its own; no
+/// dropout. Holds all logits: for small batches.
+Variable logits(const Model& model, const Tensor& tokens);
 
 struct LossOptions {
   double beta = default_beta();
