@@ -11,7 +11,7 @@ import fetch
 import recipe
 import report
 import reviews
-from command import BAD_DATA, IO_FAILURE, Failure, Runner
+from command import BAD_DATA, IO_FAILURE, MISSING_INPUT, Failure, Runner
 from judge import Judge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def positive(text):
 def main():
     args = arguments()
     out, plan = args.out.resolve(), recipe.TINY if args.tiny else recipe.SMOLLM2
-    prospect = args.prospect.resolve() if args.prospect else built()
+    prospect = found(args.prospect.resolve()) if args.prospect else built()
     model = recipe.TINY_MODEL if args.tiny else fetch.smollm2(args.cache)
     training, test, judge = data(args, plan)
     held_out, prompts = test[: plan.held_out_rows], test[: plan.prompts]
@@ -131,12 +131,22 @@ def align(run, prospect, model, out, plan, args):
     ]
     training = ["--data", out / "rows.jsonl", *plan.train_options(args.flip), "--seed", args.seed]
     aligned = out / "run/model"
+    print("\n# How the model goes on when it is given the first words of reviews.")
     run(prospect, "generate", "--model", model, *sampling, "--out", out / "before.jsonl")
+    print("\n# It learns from people's verdicts.")
     train_seconds = run(prospect, "train", "--model", model, *training, "--out", out / "run")
+    print("\n# How much likelier each review has become that it has not seen: that is its reward.")
     scoring = ["--reference", model, "--data", out / "held-out.jsonl", "--out", out / "scores.jsonl"]
     run(prospect, "score", "--model", aligned, *scoring)
+    print("\n# The same words and the same seed again.")
     run(prospect, "generate", "--model", aligned, *sampling, "--out", out / "after.jsonl")
     return train_seconds
+
+
+def found(prospect):
+    if not prospect.is_file():
+        raise Failure(MISSING_INPUT, f"--prospect {prospect}: there is no such file")
+    return prospect
 
 
 def built():

@@ -32,7 +32,7 @@ class Runner:
 
     def __call__(self, *arguments):
         """Runs the command to its end, its output on ours, and returns its seconds. A failure of it is ours, with its exit code."""
-        print(f"\n$ {as_typed(arguments)}", flush=True)
+        print(f"$ {as_typed(arguments)}", flush=True)
         start = time.monotonic()
         process = subprocess.Popen([str(argument) for argument in arguments], stdin=subprocess.DEVNULL)
         try:
