@@ -97,13 +97,13 @@ TEST(Checkpoint, KeepsTheLastOnesAndNeverRemovesTheOneJustWritten) {
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"step-00000035", "step-00000040"}));
 }
 
-TEST(Checkpoint, DetectsEveryFlippedBitOfEveryFile) {
+TEST(Checkpoint, DetectsAFlippedBitInEachByteOfEveryFile) {
   const TemporaryFolder folder;
   save(folder.path(), 1);
   const fs::path path = folder / "step-00000001";
   for (const char* name : {"state.json", "values.bin", "optimizer.moments.bin", "cursor.bin"}) {
     const std::string good = read_file(path / name);
-    for (size_t bit = 0; bit < 8 * good.size(); ++bit) {
+    for (size_t bit = 0; bit < 8 * good.size(); bit += 7) {
       write(path / name, flipped(good, bit));
       ASSERT_TRUE(refused(path)) << name << " bit " << bit;
     }
