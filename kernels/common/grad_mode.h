@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/common/bf16.h"
 
 namespace prospect {
@@ -15,6 +17,17 @@ enum class GradMode {
 template <class T>
 inline void put(T& target, compute_t<T> value, GradMode mode) {
   target = static_cast<T>(mode == GradMode::Accumulate ? load(target) + value : value);
+}
+
+/// Calls body(mode) with the mode as a constant, so that no loop in it tests the mode for each element.
+/// Requires: mode is not Ignore.
+template <class Body>
+inline void with_mode(GradMode mode, const Body& body) {
+  if (mode == GradMode::Accumulate) {
+    body(std::integral_constant<GradMode, GradMode::Accumulate>());
+  } else {
+    body(std::integral_constant<GradMode, GradMode::Overwrite>());
+  }
 }
 
 }  // namespace prospect

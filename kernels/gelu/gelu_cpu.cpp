@@ -69,13 +69,13 @@ void forward(const GeluForward<T>& args, const Function& function) {
 }
 
 template <class T, class Function>
-void backward(const GeluBackward<T>& args, const Function& function) {
+void backward(const GeluBackward<T>& args, auto mode, const Function& function) {
   for_parts(args.count, [&](int64_t begin, int64_t count) {
     T* dx = args.dx + begin;
     const T* dy = args.dy + begin;
     const T* x = args.x + begin;
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) put(dx[i], load(dy[i]) * function(load(x[i])).slope, args.dx_mode);
+    for (int64_t i = 0; i < count; ++i) put(dx[i], load(dy[i]) * function(load(x[i])).slope, mode);
   });
 }
 
@@ -96,9 +96,9 @@ void gelu_backward(const GeluBackward<T>& args) {
   using C = compute_t<T>;
   if (args.dx_mode == GradMode::Ignore) return;
   if (args.kind == GeluKind::Exact) {
-    backward(args, [](C x) { return exact(x); });
+    with_mode(args.dx_mode, [&](auto mode) { backward(args, mode, [](C x) { return exact(x); }); });
   } else {
-    backward(args, [](C x) { return tanh(x); });
+    with_mode(args.dx_mode, [&](auto mode) { backward(args, mode, [](C x) { return tanh(x); }); });
   }
 }
 

@@ -41,10 +41,12 @@ void input_gradient(const RmsNormBackward<T>& args, int64_t row) {
 #pragma omp simd reduction(+ : sum)
   for (int64_t c = 0; c < columns; ++c) sum += load(dy[c]) * load(args.weight[c]) * load(x[c]);
   const C slope = rstd * rstd * sum / static_cast<C>(columns);
+  with_mode(args.dx_mode, [&](auto mode) {
 #pragma omp simd
-  for (int64_t c = 0; c < columns; ++c) {
-    put(dx[c], rstd * (load(dy[c]) * load(args.weight[c]) - load(x[c]) * slope), args.dx_mode);
-  }
+    for (int64_t c = 0; c < columns; ++c) {
+      put(dx[c], rstd * (load(dy[c]) * load(args.weight[c]) - load(x[c]) * slope), mode);
+    }
+  });
 }
 
 /// Adds the weight gradient of one row to dweight ([columns]).

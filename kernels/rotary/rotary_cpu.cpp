@@ -21,7 +21,7 @@ void fill_table(C* cosines, C* sines, const double* inverse_frequencies, int64_t
 
 template <class T>
 void rotate_head(T* y, const T* x, const compute_t<T>* cosines, const compute_t<T>* sines, int64_t half,
-                 GradMode mode) {
+                 auto mode) {
 #pragma omp simd
   for (int64_t i = 0; i < half; ++i) {
     const compute_t<T> first = load(x[i]), second = load(x[i + half]);
@@ -32,7 +32,7 @@ void rotate_head(T* y, const T* x, const compute_t<T>* cosines, const compute_t<
 
 /// One pass over the rows: a row's table is still in the cache when its heads are rotated.
 template <class T>
-void rotate(T* y, const T* x, const RotaryRows<T>& rows, compute_t<T> direction, GradMode mode) {
+void rotate(T* y, const T* x, const RotaryRows<T>& rows, compute_t<T> direction, auto mode) {
   const int64_t half = rows.head_dim / 2, rotated = rows.heads + rows.kv_heads;
   const int64_t columns = (rotated + rows.kv_heads) * rows.head_dim;
   parallel_for(rows.tokens, [&](int64_t token) {
@@ -54,13 +54,13 @@ void rotate(T* y, const T* x, const RotaryRows<T>& rows, compute_t<T> direction,
 
 template <class T>
 void rotary_forward(const RotaryForward<T>& args) {
-  rotate(args.y, args.x, args.rows, compute_t<T>{1}, GradMode::Overwrite);
+  rotate(args.y, args.x, args.rows, compute_t<T>{1}, std::integral_constant<GradMode, GradMode::Overwrite>());
 }
 
 template <class T>
 void rotary_backward(const RotaryBackward<T>& args) {
   if (args.dx_mode == GradMode::Ignore) return;
-  rotate(args.dx, args.dy, args.rows, compute_t<T>{-1}, args.dx_mode);
+  with_mode(args.dx_mode, [&](auto mode) { rotate(args.dx, args.dy, args.rows, compute_t<T>{-1}, mode); });
 }
 
 template <class T>

@@ -19,10 +19,11 @@ void swiglu_forward(const SwigluForward<T>& args) {
   });
 }
 
+namespace {
+
 template <class T>
-void swiglu_backward(const SwigluBackward<T>& args) {
+void gradient(const SwigluBackward<T>& args, auto mode) {
   using C = compute_t<T>;
-  if (args.dgate_up_mode == GradMode::Ignore) return;
   const int64_t columns = args.columns;
   parallel_for(args.rows, [&](int64_t row) {
     T* dgate = args.dgate_up + row * 2 * columns;
@@ -34,10 +35,18 @@ void swiglu_backward(const SwigluBackward<T>& args) {
     for (int64_t c = 0; c < columns; ++c) {
       const C g = load(gate[c]), slope = load(dy[c]);
       const auto [s, rest] = fast_sigmoids(g);
-      put(dgate[c], slope * load(up[c]) * s * (1 + g * rest), args.dgate_up_mode);
-      put(dup[c], slope * g * s, args.dgate_up_mode);
+      put(dgate[c], slope * load(up[c]) * s * (1 + g * rest), mode);
+      put(dup[c], slope * g * s, mode);
     }
   });
+}
+
+}  // namespace
+
+template <class T>
+void swiglu_backward(const SwigluBackward<T>& args) {
+  if (args.dgate_up_mode == GradMode::Ignore) return;
+  with_mode(args.dgate_up_mode, [&](auto mode) { gradient(args, mode); });
 }
 
 template void swiglu_forward(const SwigluForward<float>&);
