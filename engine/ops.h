@@ -76,13 +76,13 @@ struct HeadInputs {
   Tensor targets;  ///< [R] i32: the token that each row must predict
   Tensor offsets;  ///< [S + 1] i32: the rows of sequence s are [offsets[s], offsets[s + 1])
   std::vector<int32_t> host_offsets;  ///< the same on the host, where chunks are cut
-  Tensor reference;  ///< [R] f32 (f64 for f64): the reference's log-probabilities; undefined: zeros
-  Tensor labels;     ///< [S] i32: 1 desirable, 0 undesirable; undefined: all desirable
-  Tensor z0;         ///< [1] f64; undefined: 0
+  Tensor reference{};  ///< [R] f32 (f64 for f64): the reference's log-probabilities; undefined: zeros
+  Tensor labels{};     ///< [S] i32: 1 desirable, 0 undesirable; undefined: all desirable
+  Tensor z0{};         ///< [1] f64; undefined: 0
   /// [S] f64: d(value)/d(log-ratio) where it is known already (an objective that couples the whole batch);
   /// undefined: the objective's own.
-  Tensor slopes;
-  Objective objective;
+  Tensor slopes{};
+  Objective objective{};
   double scale = 1;                ///< factor on the sum over sequences: 1 / (valid rows of the global batch)
   int64_t chunk_bytes = 64 << 20;  ///< logits held at a time: fewer, larger products against memory
 };

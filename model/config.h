@@ -38,13 +38,13 @@ struct ModelConfig {
   double embedding_dropout = 0.1;
   double residual_dropout = 0.1;
 
-  std::vector<int32_t> eos_tokens;  ///< the first one ends a completion
+  std::vector<int32_t> eos_tokens{};  ///< the first one ends a completion
   int32_t bos_token = -1;           ///< -1: none
   int32_t pad_token = -1;
 
   /// The config.json this came from, verbatim, so that keys we do not know survive; empty for a model of our
   /// own.
-  std::string source_json;
+  std::string source_json{};
 
   HeadLayout head_layout() const { return {heads, kv_heads, head_dim}; }
 };

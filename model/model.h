@@ -23,6 +23,9 @@ struct LoadOptions {
   bool trainable = false;  ///< with a gradient arena
 };
 
+/// The config alone of a Hugging Face folder or a .gguf file. Throws: as load_model.
+ModelConfig load_config(const std::filesystem::path& path);
+
 /// Reads a Hugging Face folder or a .gguf file.
 /// Throws: Error(MissingInput) without it, Error(BadData) `file: tensor or key: reason` for a file that is
 /// not sound or contradicts its config, or an architecture this program does not have.

@@ -31,9 +31,13 @@ Model assemble(ModelConfig config, const StoredWeights& weights, const std::stri
   return model;
 }
 
+ModelConfig load_folder_config(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "config.json";
+  return config_from_json(read_text(path, kMostConfigBytes), path.string());
+}
+
 Model load_folder(const std::filesystem::path& folder, const LoadOptions& options, const Device& device) {
-  const std::filesystem::path config_path = folder / "config.json";
-  ModelConfig config = config_from_json(read_text(config_path, kMostConfigBytes), config_path.string());
+  ModelConfig config = load_folder_config(folder);
   const std::vector<SafetensorsFile> files = open_safetensors_folder(folder);
   StoredWeights weights;
   for (const SafetensorsFile& file : files) {
@@ -103,10 +107,20 @@ void write_tokenizer(const std::filesystem::path& source, const std::filesystem:
   }
 }
 
+void require_model(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) fail(ExitCode::MissingInput, "{}: no such model", path.string());
+}
+
 }  // namespace
 
+ModelConfig load_config(const std::filesystem::path& path) {
+  require_model(path);
+  return std::filesystem::is_directory(path) ? load_folder_config(path)
+                                             : read_gguf_model(GgufFile(path)).config;
+}
+
 Model load_model(const std::filesystem::path& path, const LoadOptions& options, const Device& device) {
-  if (!std::filesystem::exists(path)) fail(ExitCode::MissingInput, "{}: no such model", path.string());
+  require_model(path);
   if (std::filesystem::is_directory(path)) return load_folder(path, options, device);
   const GgufFile file(path);
   GgufModel model = read_gguf_model(file);

@@ -1,0 +1,209 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/command.h"
+#include "tests/support/temporary_folder.h"
+
+namespace prospect::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kLlama = PROSPECT_SOURCE_DIR "/tests/golden/parity/llama";
+const std::string kRows = kLlama + "/rows.jsonl";
+
+/// The error is one line that contains `words`, the exit code is `code`, and `made` does not exist.
+void expect_refusal(const CommandResult& result, int code, const std::string& words,
+                    const std::string& made) {
+  EXPECT_EQ(result.code, code) << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_NE(result.err.find(words), std::string::npos) << result.err;
+  EXPECT_FALSE(fs::exists(made)) << made << " was left behind";
+}
+
+/// A copy of the Llama fixture whose files can be spoiled.
+std::string copy_of_llama(const TemporaryFolder& folder) {
+  fs::copy(kLlama, folder / "model", fs::copy_options::recursive);
+  return folder / "model";
+}
+
+std::vector<std::string> train_words(const std::string& model, const std::string& data,
+                                     const std::string& out) {
+  return {"train", "--model",     model, "--data",          data,   "--out",
+          out,     "--max-steps", "2",   "--learning-rate", "1e-3", "--per-device-train-batch-size",
+          "4",     "--threads",   "1"};
+}
+
+TEST(Train, RefusesRowsWithAnUnknownLabel) {
+  const TemporaryFolder folder;
+  const std::string rows =
+      folder.write("rows.jsonl", R"({"prompt": "a", "completion": " b", "label": true})"
+                                 "\n"
+                                 R"({"prompt": "a", "completion": " b", "label": "maybe"})");
+  expect_refusal(prospect(train_words(kLlama, rows, folder / "run")), 65,
+                 "rows.jsonl:2 label:", folder / "run");
+}
+
+TEST(Train, RefusesRowsWithoutAField) {
+  const TemporaryFolder folder;
+  const std::string rows = folder.write("rows.jsonl", R"({"prompt": "a", "label": true})");
+  expect_refusal(prospect(train_words(kLlama, rows, folder / "run")), 65,
+                 "rows.jsonl:1 completion:", folder / "run");
+}
+
+TEST(Train, RefusesAnEmptyCompletion) {
+  const TemporaryFolder folder;
+  const std::string rows = folder.write("rows.jsonl", R"({"prompt": "a", "completion": "", "label": 1})");
+  expect_refusal(prospect(train_words(kLlama, rows, folder / "run")), 65,
+                 "rows.jsonl:1 completion:", folder / "run");
+}
+
+TEST(Train, RefusesTruncatedWeights) {
+  const TemporaryFolder folder;
+  const std::string model = copy_of_llama(folder);
+  fs::resize_file(model + "/model.safetensors", fs::file_size(model + "/model.safetensors") - 100);
+  expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65, "model.safetensors",
+                 folder / "run");
+}
+
+TEST(Train, RefusesAConfigThatContradictsTheWeights) {
+  const TemporaryFolder folder;
+  const std::string model = copy_of_llama(folder);
+  std::string config = read_file(model + "/config.json");
+  config.replace(config.find("\"intermediate_size\": 176"), 24, "\"intermediate_size\": 172");
+  folder.write("model/config.json", config);
+  expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65, "mlp", folder / "run");
+}
+
+TEST(Train, RefusesAnUnknownArchitecture) {
+  const TemporaryFolder folder;
+  const std::string model = copy_of_llama(folder);
+  std::string config = read_file(model + "/config.json");
+  config.replace(config.find("\"llama\""), 7, "\"mamba\"");
+  folder.write("model/config.json", config);
+  expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65, "mamba", folder / "run");
+}
+
+TEST(Train, RefusesATruncatedGguf) {
+  const TemporaryFolder folder;
+  const std::string model = folder.write("model.gguf", std::string("GGUF\3\0\0\0\5\0\0\0", 12));
+  expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65, "model.gguf", folder / "run");
+}
+
+TEST(Train, RefusesAnOutputThatCannotBeWritten) {
+  const TemporaryFolder folder;
+  folder.write("file", "");
+  expect_refusal(prospect(train_words(kLlama, kRows, folder / "file/run")), 74, "file/run",
+                 folder / "file/run");
+}
+
+TEST(Train, NamesMissingInputs) {
+  const TemporaryFolder folder;
+  expect_refusal(prospect(train_words(kLlama, folder / "none.jsonl", folder / "run")), 66, "none.jsonl",
+                 folder / "run");
+  expect_refusal(prospect(train_words(folder / "none", kRows, folder / "run")), 66, "none", folder / "run");
+}
+
+TEST(Train, RefusesAFolderThatHoldsARun) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(prospect(train_words(kLlama, kRows, folder / "run")).code, 0);
+  const CommandResult again = prospect(train_words(kLlama, kRows, folder / "run"));
+  EXPECT_EQ(again.code, 78);
+  EXPECT_NE(again.err.find("--resume"), std::string::npos);
+}
+
+TEST(Train, RefusesMoreMemoryThanItsBudget) {
+  const TemporaryFolder folder;
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--memory-gib", "0.001"});
+  expect_refusal(prospect(words), 78, "memory", folder / "run");
+}
+
+TEST(Train, WritesTheModelMetricsAndConfigOfTheRun) {
+  const TemporaryFolder folder;
+  const CommandResult result = prospect(train_words(kLlama, kRows, folder / "run"));
+  ASSERT_EQ(result.code, 0) << result.err;
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+    EXPECT_TRUE(fs::exists(folder.path() / "run/model" / name)) << name;
+  }
+  EXPECT_EQ(read_file(folder / "run/model/tokenizer.json"), read_file(kLlama + "/tokenizer.json"));
+  const std::string metrics = read_file(folder / "run/metrics.jsonl");
+  for (const char* name :
+       {"\"loss\"", "\"kl\"", "\"rewards/margins\"", "\"logits/chosen\"", "\"entropy\"", "\"step\": 2"}) {
+    EXPECT_NE(metrics.find(name), std::string::npos) << name;
+  }
+  EXPECT_NE(read_file(folder / "run/config.toml").find("max_steps = 2"), std::string::npos);
+}
+
+TEST(CommandLine, ExplainsItself) {
+  const CommandResult help = prospect({"train", "--help"});
+  EXPECT_EQ(help.code, 0);
+  EXPECT_NE(help.out.find("--undesirable-weight"), std::string::npos);
+  const CommandResult wrong = prospect({"train", "--lernrate", "1"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("--lernrate"), std::string::npos);
+}
+
+TEST(CommandLine, WinsOverTheConfigFile) {
+  const TemporaryFolder folder;
+  const std::string config = folder.write("run.toml", "beta = 0.3\nseed = 5\n");
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--config", config, "--seed", "6"});
+  ASSERT_EQ(prospect(words).code, 0);
+  const std::string resolved = read_file(folder / "run/config.toml");
+  EXPECT_NE(resolved.find("beta = 0.3\n"), std::string::npos);
+  EXPECT_NE(resolved.find("seed = 6\n"), std::string::npos);
+}
+
+TEST(Score, WritesALineARowInOrder) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(prospect({"score", "--model", kLlama, "--data", kRows, "--out", folder / "scores", "--reference",
+                      kLlama})
+                .code,
+            0);
+  const std::string scores = read_file(folder / "scores"), rows = read_file(kRows);
+  EXPECT_EQ(std::count(scores.begin(), scores.end(), '\n'), std::count(rows.begin(), rows.end(), '\n'));
+  EXPECT_NE(scores.find("\"reward\": 0"), std::string::npos);  // the model against itself
+}
+
+TEST(Convert, WritesAFolderThatLoadsAgain) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(prospect({"convert", "--model", kLlama, "--out", folder / "copy"}).code, 0);
+  EXPECT_EQ(read_file(folder / "copy/model.safetensors").size(),
+            read_file(kLlama + "/model.safetensors").size());
+  expect_refusal(prospect({"convert", "--model", kLlama, "--out", folder / "copy"}), 74, "exists",
+                 folder / "copy.partial");
+}
+
+TEST(Inspect, SuggestsWeightsThatBalanceTheLabels) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < 4; ++i) {
+    rows +=
+        R"({"prompt": "a", "completion": " b", "label": )" + std::string(i < 3 ? "true" : "false") + "}\n";
+  }
+  const CommandResult result =
+      prospect({"inspect", "--model", kLlama, "--data", folder.write("rows.jsonl", rows)});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("--desirable-weight 1.00 --undesirable-weight 3.00"), std::string::npos)
+      << result.out;
+  EXPECT_NE(result.out.find("AdamW moments"), std::string::npos);
+}
+
+TEST(Generate, WritesTheSameTextForTheSameSeed) {
+  const TemporaryFolder folder;
+  const std::string prompts =
+      folder.write("prompts.jsonl", "{\"prompt\": \"The coffee\"}\n{\"prompt\": \"A bread\"}\n");
+  for (const char* out : {"a", "b"}) {
+    ASSERT_EQ(prospect({"generate", "--model", kLlama, "--data", prompts, "--out", folder / out,
+                        "--max-new-tokens", "8"})
+                  .code,
+              0);
+  }
+  EXPECT_EQ(read_file(folder / "a"), read_file(folder / "b"));
+  EXPECT_EQ(prospect({"generate", "--model", kLlama}).code, 2);
+}
+
+}  // namespace
+}  // namespace prospect::test

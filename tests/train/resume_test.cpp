@@ -1,0 +1,103 @@
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/command.h"
+#include "tests/support/temporary_folder.h"
+
+namespace prospect::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kLlama = PROSPECT_SOURCE_DIR "/tests/golden/parity/llama";
+constexpr int kSteps = 20;
+
+std::string step_name(int step) {
+  return fmt::format("step-{:08}", step);
+}
+
+void train(const std::string& out) {
+  const CommandResult result = prospect({"train",
+                                         "--model",
+                                         kLlama,
+                                         "--data",
+                                         kLlama + "/rows.jsonl",
+                                         "--out",
+                                         out,
+                                         "--max-steps",
+                                         std::to_string(kSteps),
+                                         "--learning-rate",
+                                         "1e-3",
+                                         "--per-device-train-batch-size",
+                                         "4",
+                                         "--logging-steps",
+                                         "3",
+                                         "--save-steps",
+                                         "1",
+                                         "--save-total-limit",
+                                         "100",
+                                         "--no-disable-dropout"});
+  ASSERT_EQ(result.code, 0) << result.err;
+}
+
+/// Metrics without what depends on the clock.
+std::string without_speed(std::string text) {
+  for (size_t at; (at = text.find("\"tokens_per_second\"")) != std::string::npos;) {
+    text.erase(at, text.find(',', at) - at);
+  }
+  return text;
+}
+
+TEST(Resume, AtEveryStepEndsInTheSameBytes) {
+  const TemporaryFolder folder;
+  train(folder / "whole");
+  const std::string weights = read_file(folder / "whole/model/model.safetensors");
+  const std::string metrics = without_speed(read_file(folder / "whole/metrics.jsonl"));
+  ASSERT_FALSE(weights.empty());
+  for (int stopped = 1; stopped < kSteps; ++stopped) {
+    const std::string run = folder / "resumed";
+    fs::remove_all(run);
+    fs::copy(folder / "whole", run, fs::copy_options::recursive);
+    fs::remove_all(run + "/model");
+    for (int step = stopped + 1; step <= kSteps; ++step)
+      fs::remove_all(run + "/checkpoints/" + step_name(step));
+    const CommandResult result = prospect({"train", "--out", run, "--resume"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    ASSERT_EQ(read_file(run + "/model/model.safetensors"), weights) << "stopped after step " << stopped;
+    ASSERT_EQ(without_speed(read_file(run + "/metrics.jsonl")), metrics) << "stopped after step " << stopped;
+  }
+}
+
+TEST(Train, TwoRunsEndInTheSameBytes) {
+  const TemporaryFolder folder;
+  train(folder / "a");
+  train(folder / "b");
+  EXPECT_EQ(read_file(folder / "a/model/model.safetensors"), read_file(folder / "b/model/model.safetensors"));
+  EXPECT_EQ(without_speed(read_file(folder / "a/metrics.jsonl")),
+            without_speed(read_file(folder / "b/metrics.jsonl")));
+}
+
+TEST(Resume, RefusesOtherData) {
+  const TemporaryFolder folder;
+  const std::string rows = folder.write("rows.jsonl", read_file(kLlama + "/rows.jsonl"));
+  ASSERT_EQ(prospect({"train", "--model", kLlama, "--data", rows, "--out", folder / "run", "--max-steps", "1",
+                      "--save-steps", "1"})
+                .code,
+            0);
+  folder.write("rows.jsonl",
+               read_file(rows) + "{\"prompt\": \"a\", \"completion\": \" b\", \"label\": true}\n");
+  const CommandResult result = prospect({"train", "--out", folder / "run", "--resume"});
+  EXPECT_EQ(result.code, 78);
+  EXPECT_NE(result.err.find("is not the file that this run was started with"), std::string::npos)
+      << result.err;
+}
+
+TEST(Resume, NeedsACheckpoint) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "run");
+  folder.write("run/config.toml", fmt::format("model = \"{0}\"\ndata = \"{0}/rows.jsonl\"\n", kLlama));
+  EXPECT_EQ(prospect({"train", "--out", folder / "run", "--resume"}).code, 66);
+}
+
+}  // namespace
+}  // namespace prospect::test

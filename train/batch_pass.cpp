@@ -1,0 +1,195 @@
+#include "train/batch_pass.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace prospect {
+
+/// What phase (a) found out: all that phase (b) needs besides the policy.
+struct BatchPass::Prepared {
+  std::vector<const Example*> rows;  ///< this rank's rows
+  std::vector<Sequence> sequences;   ///< the same as token ids
+  std::vector<Tensor> reference;     ///< the reference's log-probabilities; empty for lm
+  std::vector<double> slopes;        ///< of coupled objectives; else empty
+  double z0 = 0;
+  double scale = 1;
+  Statistics statistics;
+};
+
+namespace {
+
+Tensor tensor_of(double value, const Device& device) {
+  return Tensor::from(std::vector<double>{value}, device);
+}
+
+void count_row(Statistics& sums, const Example& example, double log_ratio, double log_probability,
+               double logit_sum, double z0) {
+  using S = Statistics;
+  const auto tokens = static_cast<double>(example.completion.size());
+  sums[example.label ? S::kChosenRows : S::kRejectedRows] += 1;
+  sums[example.label ? S::kChosenRatio : S::kRejectedRatio] += log_ratio;
+  sums[example.label ? S::kChosenLogp : S::kRejectedLogp] += log_probability;
+  sums[example.label ? S::kChosenLogit : S::kRejectedLogit] += logit_sum;
+  sums[example.label ? S::kChosenTokens : S::kRejectedTokens] += tokens;
+  sums[S::kTokens] += tokens + static_cast<double>(example.prompt.size());
+  sums[S::kCompletionTokens] += tokens;
+  sums[S::kCorrect] += (log_ratio > z0) == example.label && log_ratio != z0 ? 1 : 0;
+}
+
+}  // namespace
+
+BatchPass::BatchPass(const Transformer& policy, const Transformer* reference, Communicator& communicator,
+                     const Options& options)
+    : policy_(policy), reference_(reference), communicator_(communicator), options_(options) {
+  CHECK((reference == nullptr) == (options.objective.kind == ObjectiveKind::Lm),
+        "batch pass: the objective lm has no reference, every other has one");
+}
+
+StepRecord BatchPass::train(std::span<const Example> examples, const StepPlan& plan) const {
+  Prepared prepared = prepare(examples, plan);
+  const ForwardOptions forward{.dropout = options_.dropout,
+                               .dropout_key = {.seed = options_.seed, .step = plan.step},
+                               .recompute_blocks = options_.gradient_checkpointing};
+  policy_.model().parameters.zero_gradients();
+  run_micro_batches(prepared, forward, prepared.statistics);
+  policy_.model().parameters.complete_gradients();
+  prepared.statistics.reduce(communicator_);
+  return {prepared.statistics, prepared.z0, 0};
+}
+
+BatchPass::Evaluation BatchPass::evaluate(std::span<const Example> examples, const StepPlan& plan) const {
+  const NoGrad off;
+  Prepared prepared = prepare(examples, plan);
+  std::vector<double> log_ratios = run_micro_batches(prepared, {}, prepared.statistics);
+  prepared.statistics.reduce(communicator_);
+  return {{prepared.statistics, prepared.z0, 0}, std::move(log_ratios)};
+}
+
+BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const StepPlan& plan) const {
+  Prepared prepared;
+  int64_t completion_tokens = 0;
+  for (const int64_t index : plan.examples) {
+    const Example& example = examples[static_cast<size_t>(index)];
+    prepared.rows.push_back(&example);
+    prepared.sequences.push_back(matched_sequence(example, index));
+    completion_tokens += std::ssize(example.completion);
+  }
+  if (options_.objective.kind == ObjectiveKind::Lm) {
+    prepared.scale = 1.0 / static_cast<double>(completion_tokens);
+    return prepared;
+  }
+  prepared.scale = 1.0 / static_cast<double>(plan.examples.size());
+  prepared.reference =
+      score_sequences(*reference_, prepared.sequences, options_.micro_batch_tokens).log_probabilities;
+  if (options_.objective.kind == ObjectiveKind::Kto) estimate_z0(prepared, examples, plan);
+  if (options_.objective.kind == ObjectiveKind::KtoEdifice) couple(prepared);
+  return prepared;
+}
+
+/// z0 = max(0, mean log-ratio of (prompt of i, completion of its partner)): clamped once, over the whole
+/// batch.
+void BatchPass::estimate_z0(Prepared& prepared, std::span<const Example> examples,
+                            const StepPlan& plan) const {
+  std::vector<Sequence> pairs;
+  for (size_t i = 0; i < plan.examples.size(); ++i) {
+    if (plan.partners[i] < 0) continue;
+    const Example& partner = examples[static_cast<size_t>(plan.partners[i])];
+    pairs.push_back(mismatched_sequence(*prepared.rows[i], partner, plan.examples[i], options_.max_length));
+  }
+  const auto reference = score_sequences(*reference_, pairs, options_.micro_batch_tokens).log_probabilities;
+  const auto ratios = score_sequences(policy_, pairs, options_.micro_batch_tokens, reference).log_ratios;
+  Statistics pair_sums;
+  for (const double ratio : ratios) {
+    pair_sums[Statistics::kKlSum] += ratio;
+    pair_sums[Statistics::kKlSquares] += ratio * ratio;
+    pair_sums[Statistics::kKlCount] += 1;
+  }
+  prepared.statistics.add(pair_sums);
+  pair_sums.reduce(communicator_);
+  prepared.z0 = std::max(0.0, pair_sums.kl_raw());
+}
+
+/// kto-edifice: z0 is the batch's own mean log-ratio and carries gradient, so all slopes must be known first.
+void BatchPass::couple(Prepared& prepared) const {
+  const auto ratios =
+      score_sequences(policy_, prepared.sequences, options_.micro_batch_tokens, prepared.reference)
+          .log_ratios;
+  Statistics sums;
+  sums[Statistics::kKlSum] = std::accumulate(ratios.begin(), ratios.end(), 0.0);
+  sums[Statistics::kKlCount] = static_cast<double>(ratios.size());
+  for (const double ratio : ratios) sums[Statistics::kKlSquares] += ratio * ratio;
+  prepared.statistics.add(sums);
+  sums.reduce(communicator_);
+  prepared.z0 = sums.kl_raw();
+  for (size_t i = 0; i < ratios.size(); ++i) {
+    prepared.slopes.push_back(
+        objective_term(options_.objective, ratios[i], prepared.rows[i]->label, prepared.z0).slope);
+  }
+  couple_slopes(prepared.slopes.data(), std::ssize(prepared.slopes));
+}
+
+std::vector<double> BatchPass::run_micro_batches(const Prepared& prepared, const ForwardOptions& forward,
+                                                 Statistics& statistics) const {
+  const Device& device = policy_.head_weight().value().device();
+  std::vector<int64_t> lengths;
+  for (const Sequence& sequence : prepared.sequences) lengths.push_back(sequence.input_tokens());
+  std::vector<double> log_ratios(prepared.rows.size()), values(prepared.rows.size());
+  const std::vector<MicroBatch> micro_batches = split_by_tokens(lengths, options_.micro_batch_tokens).front();
+  for (const MicroBatch& members : micro_batches) {
+    std::vector<Sequence> views;
+    std::vector<int32_t> labels;
+    std::vector<Tensor> reference;
+    std::vector<double> slopes;
+    for (const int64_t member : members) {
+      const auto i = static_cast<size_t>(member);
+      views.push_back(prepared.sequences[i]);
+      labels.push_back(prepared.rows[i]->label ? 1 : 0);
+      if (!prepared.reference.empty()) reference.push_back(prepared.reference[i]);
+      if (!prepared.slopes.empty()) slopes.push_back(prepared.slopes[i]);
+    }
+    const PackedBatch packed = pack(views, device);
+    const Variable rows = embedding(policy_.hidden(packed.tokens, forward), packed.rows);
+    const HeadOutputs out = head(rows, policy_.head_weight(),
+                                 {.targets = packed.targets,
+                                  .offsets = packed.offsets,
+                                  .host_offsets = packed.host_offsets,
+                                  .reference = reference.empty() ? Tensor() : concatenate(reference),
+                                  .labels = Tensor::from(labels, device),
+                                  .z0 = tensor_of(prepared.z0, device),
+                                  .slopes = slopes.empty() ? Tensor() : Tensor::from(slopes, device),
+                                  .objective = options_.objective,
+                                  .scale = prepared.scale});
+    if (out.loss.needs_grad()) backward(out.loss);
+    for (size_t s = 0; s < members.size(); ++s) {
+      const auto i = static_cast<size_t>(members[s]);
+      const auto logps =
+          to_doubles(out.log_probabilities.rows(packed.host_offsets[s], packed.host_offsets[s + 1]));
+      log_ratios[i] = out.log_ratios.data<double>()[s];
+      values[i] = out.values.data<double>()[s];
+      statistics[Statistics::kLossSum] += prepared.scale * values[i];
+      statistics[Statistics::kEntropySum] += out.entropy_sums.data<double>()[s];
+      count_row(statistics, *prepared.rows[i], log_ratios[i],
+                std::accumulate(logps.begin(), logps.end(), 0.0), out.logit_sums.data<double>()[s],
+                prepared.z0);
+    }
+  }
+  require_finite(prepared, values);
+  return log_ratios;
+}
+
+void BatchPass::require_finite(const Prepared& prepared, std::span<const double> values) const {
+  std::string lines;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]))
+      lines += fmt::format("{}{}", lines.empty() ? "" : ", ", prepared.rows[i]->line);
+  }
+  if (!lines.empty()) {
+    fail(ExitCode::NumericStop,
+         "the loss of the rows on lines {} of the data is not a finite number; lower "
+         "--learning-rate, or look at these rows",
+         lines);
+  }
+}
+
+}  // namespace prospect

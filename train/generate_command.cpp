@@ -1,0 +1,70 @@
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/files.h"
+#include "model/generate.h"
+#include "model/tokenizer.h"
+#include "train/commands.h"
+#include "train/progress.h"
+#include "train/rows.h"
+
+namespace prospect {
+
+namespace {
+
+void check_generate_options(const GenerateOptions& options) {
+  if (options.prompt.empty() == options.data.empty()) {
+    fail(ExitCode::Usage,
+         "generate: give either --prompt TEXT or --data FILE with rows that have a \"prompt\"");
+  }
+  if (options.max_new_tokens <= 0) fail(ExitCode::BadConfig, "--max-new-tokens: must be above 0");
+  if (options.temperature < 0) fail(ExitCode::BadConfig, "--temperature: must not be negative");
+  if (options.top_k < 0) fail(ExitCode::BadConfig, "--top-k: must not be negative");
+  if (options.top_p <= 0 || options.top_p > 1) fail(ExitCode::BadConfig, "--top-p: must be in (0, 1]");
+  if (options.batch_size <= 0) fail(ExitCode::BadConfig, "--batch-size: must be above 0");
+}
+
+std::string json_line(const std::string& prompt, const std::string& completion) {
+  const nlohmann::ordered_json line{{"prompt", prompt}, {"completion", completion}};
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+void run_generate(const GenerateOptions& options) {
+  check_generate_options(options);
+  use_threads(options.threads);
+  const std::vector<Prompt> prompts =
+      options.data.empty() ? std::vector<Prompt>{{options.prompt}} : read_prompts(options.data);
+  const Tokenizer tokenizer = Tokenizer::load(options.model);
+  std::vector<std::vector<int32_t>> ids;
+  for (const Prompt& prompt : prompts) ids.push_back(tokenizer.encode(prompt.text));
+  const Model model = load_model(options.model, {.dtype = parse_dtype(options.dtype)}, Device::cpu());
+  const Transformer transformer(model);
+  const SamplingOptions sampling{.max_new_tokens = options.max_new_tokens,
+                                 .temperature = options.temperature,
+                                 .top_k = options.top_k,
+                                 .top_p = options.top_p,
+                                 .seed = static_cast<uint64_t>(options.seed),
+                                 .token_limit = tokenizer.size()};
+  std::string lines;
+  Progress progress("generate", 0, std::ssize(prompts));
+  for (size_t begin = 0; begin < ids.size(); begin += static_cast<size_t>(options.batch_size)) {
+    const size_t end = std::min(ids.size(), begin + static_cast<size_t>(options.batch_size));
+    const std::vector<std::vector<int32_t>> batch(ids.begin() + static_cast<int64_t>(begin),
+                                                  ids.begin() + static_cast<int64_t>(end));
+    const auto answers = generate(transformer, batch, sampling, static_cast<int64_t>(begin));
+    for (size_t i = 0; i < answers.size(); ++i) {
+      const std::string text = tokenizer.decode(answers[i], true);
+      if (options.out.empty()) progress.line(prompts[begin + i].text + text);
+      lines += json_line(prompts[begin + i].text, text);
+    }
+    progress.advance(static_cast<int64_t>(end));
+  }
+  if (options.out.empty()) return;
+  write_atomically(options.out, lines);
+  progress.line(fmt::format("{}: {} continuations", options.out, prompts.size()));
+}
+
+}  // namespace prospect

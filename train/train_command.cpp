@@ -1,0 +1,83 @@
+#include <fmt/core.h>
+#include <omp.h>
+
+#include "engine/files.h"
+#include "train/commands.h"
+#include "train/memory_plan.h"
+#include "train/trainer.h"
+
+namespace prospect {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder that holds a run already is refused: two runs in one folder would mix their checkpoints.
+void require_fresh_run(const TrainOptions& options) {
+  const fs::path out = options.out;
+  if (!options.resume && (fs::exists(out / "checkpoints") || fs::exists(out / "metrics.jsonl"))) {
+    fail(ExitCode::BadConfig,
+         "--out: {} holds a run already; say --resume to go on with it, or choose another folder",
+         options.out);
+  }
+}
+
+void require_memory(const TrainOptions& options, const ModelConfig& config, int64_t parameters) {
+  if (options.memory_gib == 0) return;
+  const MemoryPlan plan = plan_memory(config, {.dtype = parse_dtype(options.dtype),
+                                               .parameters = parameters,
+                                               .micro_batch_tokens = options.micro_batch_tokens,
+                                               .gradient_checkpointing = options.gradient_checkpointing,
+                                               .reference = options.objective != "lm"});
+  const double needed = static_cast<double>(plan.total()) / (1 << 30);
+  if (needed > options.memory_gib) {
+    fail(ExitCode::BadConfig,
+         "--memory-gib: the run needs about {:.2f} GiB, more than {:.2f}; lower "
+         "--micro-batch-tokens, or add --gradient-checkpointing",
+         needed, options.memory_gib);
+  }
+}
+
+void print_start(const TrainOptions& options, const RunInputs& inputs) {
+  const Examples& examples = inputs.corpus.examples;
+  fmt::print("{}: {} rows ({} desirable, {} undesirable)", options.data, examples.list.size(),
+             examples.desirable(), examples.undesirable());
+  if (examples.dropped > 0) fmt::print(", {} dropped: the prompt alone fills --max-length", examples.dropped);
+  if (examples.truncated > 0) fmt::print(", {} cut to --max-length", examples.truncated);
+  fmt::print("\n{}: {:.1f} M parameters, {} on {} threads\n", options.model,
+             static_cast<double>(inputs.policy.parameters.count()) / 1e6, options.dtype,
+             omp_get_max_threads());
+}
+
+}  // namespace
+
+DType parse_dtype(const std::string& name) {
+  for (const DType dtype : {DType::F32, DType::BF16, DType::F64}) {
+    if (name == dtype_name(dtype)) return dtype;
+  }
+  fail(ExitCode::BadConfig, "--dtype: {} is not one of f32, bf16, f64", name);
+}
+
+void use_threads(int64_t threads) {
+  if (threads > 0) omp_set_num_threads(static_cast<int>(threads));
+}
+
+void run_train(TrainOptions options) {
+  check_options(options);
+  require_fresh_run(options);
+  use_threads(options.threads);
+  const auto budget = static_cast<int64_t>(options.memory_gib * (1 << 30));
+  const Device device = Device::cpu({.memory_budget_bytes = budget});
+  RunInputs inputs = load_inputs(options, device);
+  require_memory(options, inputs.policy.config, inputs.policy.parameters.count());
+  print_start(options, inputs);
+  Trainer trainer(options, inputs);
+  if (options.resume) trainer.resume();
+  require_writable_folder(options.out);
+  options.resume = false;
+  write_atomically(fs::path(options.out) / "config.toml", to_toml(options));
+  trainer.run();
+  fmt::print("peak memory {:.2f} GiB\n", static_cast<double>(device.memory_use().peak_bytes) / (1 << 30));
+}
+
+}  // namespace prospect
