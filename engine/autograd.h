@@ -97,9 +97,4 @@ void deliver(const Tensor& gradient, const GradTarget& target);
 /// Throws: Error(Bug) without a seed unless root has one element.
 void backward(const Variable& root, const Tensor& seed = {});
 
-/// Runs fn without recording and keeps only its inputs; backward() runs it again and walks that graph. Leaves
-/// that fn uses through capture receive their gradients then. Trades a second forward for the activations.
-using RecomputeFunction = std::function<Variable(std::span<const Variable>)>;
-Variable recompute(RecomputeFunction fn, std::vector<Variable> inputs);
-
 }  // namespace prospect

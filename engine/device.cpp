@@ -20,9 +20,9 @@ class Device::Arena : public std::enable_shared_from_this<Device::Arena> {
   Arena& operator=(const Arena&) = delete;
 
   std::shared_ptr<std::byte> allocate(int64_t bytes) {
-    const int64_t size = size_class(bytes);
-    std::byte* block = take(size);
-    return {block, [arena = shared_from_this(), size](std::byte* freed) { arena->give_back(freed, size); }};
+    const auto [block, size] = take(size_class(bytes));
+    return {block,
+            [arena = shared_from_this(), size = size](std::byte* freed) { arena->give_back(freed, size); }};
   }
 
   MemoryUse use() {
@@ -37,6 +37,13 @@ class Device::Arena : public std::enable_shared_from_this<Device::Arena> {
 
   void release_cached() {
     const std::lock_guard lock(mutex_);
+    drop_cached();
+  }
+
+ private:
+  static constexpr int64_t kSmallCacheBytes = 64 << 20;
+
+  void drop_cached() {
     for (auto& [size, blocks] : cached_) {
       for (std::byte* block : blocks) std::free(block);
       use_.held_bytes -= size * static_cast<int64_t>(blocks.size());
@@ -44,7 +51,6 @@ class Device::Arena : public std::enable_shared_from_this<Device::Arena> {
     cached_.clear();
   }
 
- private:
   /// Rounds up to one of eight steps per power of two: at most 1/8 is wasted, and sizes that differ a little
   /// between steps (ragged batches) share blocks.
   static int64_t size_class(int64_t bytes) {
@@ -54,29 +60,30 @@ class Device::Arena : public std::enable_shared_from_this<Device::Arena> {
     return (bytes + step - 1) / step * step;
   }
 
-  std::byte* take(int64_t size) {
+  /// The smallest cached block of at least `size` and at most half more, else a new one. Returns its size
+  /// too.
+  std::pair<std::byte*, int64_t> take(int64_t size) {
     const std::lock_guard lock(mutex_);
     std::byte* block = nullptr;
-    if (const auto found = cached_.find(size); found != cached_.end() && !found->second.empty()) {
+    const auto found = cached_.lower_bound(size);
+    if (found != cached_.end() && found->first <= size + size / 2) {
+      size = found->first;
       block = found->second.back();
       found->second.pop_back();
+      if (found->second.empty()) cached_.erase(found);
     } else {
       block = request(size);
     }
     use_.current_bytes += size;
     use_.peak_bytes = std::max(use_.peak_bytes, use_.current_bytes);
-    return block;
+    return {block, size};
   }
 
   std::byte* request(int64_t size) {
-    const int64_t budget = options_.memory_budget_bytes;
-    if (budget > 0 && use_.held_bytes + size > budget) {
-      for (auto& [cached_size, blocks] : cached_) {
-        for (std::byte* block : blocks) std::free(block);
-        use_.held_bytes -= cached_size * static_cast<int64_t>(blocks.size());
-        blocks.clear();
-      }
-    }
+    const int64_t budget = options_.memory_budget_bytes, cached = use_.held_bytes - use_.current_bytes;
+    // Ragged batches leave blocks of every size behind; what is cached stays a fraction of what is used.
+    const bool too_much_cached = cached > std::max(kSmallCacheBytes, use_.current_bytes / 8);
+    if (too_much_cached || (budget > 0 && use_.held_bytes + size > budget)) drop_cached();
     if (budget > 0 && use_.held_bytes + size > budget) {
       fail(ExitCode::BadConfig,
            "memory: {} MiB more would pass the budget of {} MiB; lower --micro-batch-tokens "

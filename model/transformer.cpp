@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "engine/recompute.h"
+
 namespace prospect {
 
 namespace {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/recompute.h"
 #include "tests/support/near.h"
 #include "tests/support/random.h"
 
