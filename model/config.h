@@ -42,6 +42,9 @@ struct ModelConfig {
   int32_t bos_token = -1;           ///< -1: none
   int32_t pad_token = -1;
 
+  /// The dtype that the config names for weights, "F32", "F16", "BF16" or "F64": that of a model made from it.
+  std::string stored_dtype = "F32";
+
   /// The config.json this came from, verbatim, so that keys we do not know survive; empty for a model of our
   /// own.
   std::string source_json{};

@@ -1,5 +1,7 @@
 #include "model/config_json.h"
 
+#include <array>
+
 #include <optional>
 
 #include "model/family.h"
@@ -45,12 +47,29 @@ void write_tokens(const ModelConfig& config, const ModelConfig* original, Config
   }
 }
 
+struct StoredDType {
+  const char *name, *torch_name;
+};
+constexpr std::array kStoredDTypes = {StoredDType{"F32", "float32"}, StoredDType{"F16", "float16"},
+                                      StoredDType{"BF16", "bfloat16"}, StoredDType{"F64", "float64"}};
+
 std::string torch_name(std::string_view stored_dtype) {
-  if (stored_dtype == "F32") return "float32";
-  if (stored_dtype == "F16") return "float16";
-  if (stored_dtype == "BF16") return "bfloat16";
-  CHECK(stored_dtype == "F64", "config: no weights are stored as {}", stored_dtype);
-  return "float64";
+  for (const StoredDType& dtype : kStoredDTypes) {
+    if (stored_dtype == dtype.name) return dtype.torch_name;
+  }
+  fail(ExitCode::Bug, "config: no weights are stored as {}", stored_dtype);
+}
+
+/// The dtype of the newer key, else of the older one, else single precision.
+std::string read_stored_dtype(const ConfigKeys& keys) {
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const ConfigJson* value = keys.find(key);
+    if (value == nullptr) continue;
+    for (const StoredDType& dtype : kStoredDTypes) {
+      if (*value == dtype.torch_name) return dtype.name;
+    }
+  }
+  return "F32";
 }
 
 ConfigJson parse_object(std::string_view text, const std::string& source) {
@@ -83,6 +102,7 @@ ModelConfig config_from_json(std::string_view text, const std::string& source) {
   config.eos_tokens = read_tokens(keys, "eos_token_id", config.vocab_size);
   config.bos_token = read_token(keys, "bos_token_id", config.vocab_size);
   config.pad_token = read_token(keys, "pad_token_id", config.vocab_size);
+  config.stored_dtype = read_stored_dtype(keys);
   config.source_json = text;
   require_sound(config, source);
   return config;

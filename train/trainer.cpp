@@ -70,6 +70,17 @@ std::string summary_line(int64_t step, int64_t steps, const Metrics& metrics) {
   return text;
 }
 
+/// Without a reference there is nothing to report about it.
+Metrics metrics_of(const MetricsWindow& window, const TrainOptions& options) {
+  Metrics metrics = window.metrics(options.beta);
+  if (options.objective == "lm") {
+    std::erase_if(metrics, [](const auto& metric) {
+      return metric.first.starts_with("kl") || metric.first.starts_with("rewards/");
+    });
+  }
+  return metrics;
+}
+
 }  // namespace
 
 RunInputs load_inputs(const TrainOptions& options, const Device& device) {
@@ -150,7 +161,7 @@ double Trainer::update(double learning_rate) {
 
 void Trainer::write_metrics(double learning_rate, MetricsLog& log, MetricsClock& clock, Progress& progress) {
   tokens_seen_ += window_.tokens();
-  Metrics metrics = window_.metrics(options_.beta);
+  Metrics metrics = metrics_of(window_, options_);
   metrics.emplace_back("learning_rate", learning_rate);
   metrics.emplace_back("num_tokens", tokens_seen_);
   metrics.emplace_back("tokens_per_second", clock.per_second(window_.tokens()));
@@ -176,7 +187,7 @@ void Trainer::evaluate(MetricsLog& log, Progress& progress) {
       labels.push_back(held_out.examples.list[static_cast<size_t>(index)].label);
   }
   Metrics metrics;
-  for (const auto& [name, value] : window.metrics(options_.beta)) {
+  for (const auto& [name, value] : metrics_of(window, options_)) {
     if (name != "grad_norm") metrics.emplace_back("eval_" + name, value);
   }
   if (options_.objective != "lm")
