@@ -1,7 +1,7 @@
 """Makes tiny-reviews/, the small model of `train/quickstart --tiny`, from scratch: python3 train/demo/make_tiny.py
 
 A Llama of 1.0M parameters learns to write reviews from the 1992 that neither the judge nor the test sees: first a vocabulary of 2048
-byte-level tokens, then the weights, by `prospect train --objective lm`. About ten minutes on two cores.
+byte-level tokens, then the weights, by `prospect train --objective lm`. About a minute on two cores.
 """
 
 import argparse
@@ -51,7 +51,7 @@ TOKENIZER_CONFIG = {
 }
 OPTIONS = (
     "--objective lm --from-scratch --num-train-epochs 8 --per-device-train-batch-size 32 --max-length 200 --learning-rate 3e-3 "
-    "--lr-scheduler-type cosine --warmup-steps 30 --weight-decay 0.1 --adam-beta2 0.95 --seed 0 --save-steps 0"
+    "--lr-scheduler-type cosine --warmup-steps 30 --weight-decay 0.1 --adam-beta2 0.95 --seed 0 --save-steps 0 --logging-steps 50"
 ).split()
 
 
