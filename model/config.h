@@ -39,10 +39,11 @@ struct ModelConfig {
   double residual_dropout = 0.1;
 
   std::vector<int32_t> eos_tokens{};  ///< the first one ends a completion
-  int32_t bos_token = -1;           ///< -1: none
+  int32_t bos_token = -1;             ///< -1: none
   int32_t pad_token = -1;
 
-  /// The dtype that the config names for weights, "F32", "F16", "BF16" or "F64": that of a model made from it.
+  /// The dtype that the config names for weights, "F32", "F16", "BF16" or "F64": that of a model made from
+  /// it.
   std::string stored_dtype = "F32";
 
   /// The config.json this came from, verbatim, so that keys we do not know survive; empty for a model of our

@@ -30,7 +30,8 @@ double deviation_of(const ParameterSpec& spec, int64_t layers) {
 
 Model random_model(const ModelConfig& config, uint64_t seed, const LoadOptions& options,
                    const Device& device) {
-  Model model{config, Parameters(parameter_layout(config), options.dtype, device, options.trainable), config.stored_dtype};
+  Model model{config, Parameters(parameter_layout(config), options.dtype, device, options.trainable),
+              config.stored_dtype};
   for (size_t i = 0; i < model.parameters.specs().size(); ++i) {
     const ParameterSpec& spec = model.parameters.specs()[i];
     const Tensor value = model.parameters[i].value();
