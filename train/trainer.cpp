@@ -168,7 +168,8 @@ void Trainer::write_metrics(double learning_rate, MetricsLog& log, MetricsClock&
   metrics.emplace_back("epoch", epoch());
   metrics.emplace_back("step", static_cast<double>(done_));
   log.write(metrics);
-  progress.line(summary_line(done_, steps_, metrics));
+  const std::string left = progress.time_left();
+  progress.line(summary_line(done_, steps_, metrics) + (done_ < steps_ ? "  " + left + " left" : ""));
   window_ = {};
 }
 
