@@ -28,6 +28,11 @@ struct HeadLayout {
   int64_t columns() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
+/// rmsnorm of each query head and each key head, [head_dim], of each token; values pass through. qkv [T,
+/// layout.columns()], weights [head_dim].
+Variable qk_norm(const Variable& qkv, const Variable& query_weight, const Variable& key_weight,
+                 const HeadLayout& layout, double epsilon);
+
 /// Rotates the queries and keys of each token by its position; values pass through. qkv [T,
 /// layout.columns()], positions [T] i32, inverse_frequencies [head_dim / 2] f64; pairs are (i, i + head_dim /
 /// 2).

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,17 @@ namespace prospect {
 enum class NormKind { LayerNorm, RmsNorm };
 enum class PositionKind { Learned, Rotary };
 enum class MlpKind { Gelu, SwiGlu };
+
+/// Llama 3's stretching of rotary positions: frequencies whose wavelength is longer than original_positions /
+/// low_frequency_factor are divided by factor, those shorter than original_positions / high_frequency_factor
+/// stay, and those between are blended.
+struct Llama3Rope {
+  double factor = 8;
+  double low_frequency_factor = 1;
+  double high_frequency_factor = 4;
+  int64_t original_positions = 8192;
+  bool operator==(const Llama3Rope&) const = default;
+};
 
 /// What the one decoder transformer needs to know to be a given model: a family is data, never a copy of the
 /// code. The defaults are those of the seed: a GPT-2 shaped model of 32000 tokens.
@@ -29,6 +41,10 @@ struct ModelConfig {
   double norm_epsilon = 1e-5;
   PositionKind positions = PositionKind::Learned;
   double rope_theta = 10000;
+  std::optional<Llama3Rope> llama3_rope{};
+  bool qk_norm = false;            ///< queries and keys are normalised head by head before they rotate
+  int64_t window = 0;              ///< a token sees the last `window` ones, itself included; 0: all before it
+  int64_t first_window_layer = 0;  ///< layers below it see everything
   MlpKind mlp = MlpKind::Gelu;
   GeluKind gelu = GeluKind::Tanh;
   bool qkv_bias = true;     ///< on the query, key and value projections
@@ -51,6 +67,9 @@ struct ModelConfig {
   std::string source_json{};
 
   HeadLayout head_layout() const { return {heads, kv_heads, head_dim}; }
+  AttentionOptions attention_options(int64_t layer) const {
+    return {.layout = head_layout(), .window = layer < first_window_layer ? 0 : window};
+  }
 };
 
 }  // namespace prospect

@@ -98,6 +98,7 @@ ModelConfig config_from_json(std::string_view text, const std::string& source) {
   }
   config.norm_epsilon = keys.number_in(family.norm_epsilon_key, family.norm_epsilon, 0, 1);
   config.tied_head = keys.flag("tie_word_embeddings", family.tied_head);
+  family.shape(config);
   family.read(keys, config);
   config.eos_tokens = read_tokens(keys, "eos_token_id", config.vocab_size);
   config.bos_token = read_token(keys, "bos_token_id", config.vocab_size);

@@ -23,6 +23,11 @@ class ConfigKeys {
     const auto found = object_.find(key);
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
+  /// Written as null, which some keys tell from absent.
+  bool is_null(const char* key) const {
+    const auto found = object_.find(key);
+    return found != object_.end() && found->is_null();
+  }
   /// Required.
   int64_t size(const char* key, int64_t most) const {
     if (find(key) == nullptr) refuse(key, "missing");

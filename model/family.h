@@ -22,6 +22,8 @@ struct Family {
   const char* norm_epsilon_key;
   double norm_epsilon;
   bool tied_head;  ///< where tie_word_embeddings is absent
+  /// Sets what all models of the family have in common, whatever file they come from.
+  void (*shape)(ModelConfig& config);
   void (*read)(const ConfigKeys& keys, ModelConfig& config);
   /// Writes what changed since `original`; everything when that is null.
   void (*write)(const ModelConfig& config, const ModelConfig* original, ConfigJson& json);

@@ -17,7 +17,7 @@ class KeyValueCache {
  public:
   KeyValueCache(const ModelConfig& config, DType dtype, const Device& device,
                 const std::vector<std::vector<int32_t>>& prompts, int64_t max_new_tokens)
-      : layout_(config.head_layout()) {
+      : config_(config), layout_(config.head_layout()) {
     int64_t rows = 0;
     for (const auto& prompt : prompts) {
       begin_.push_back(rows);
@@ -45,10 +45,11 @@ class KeyValueCache {
       std::memcpy(keys.bytes() + row * key_bytes, source, static_cast<size_t>(key_bytes));
       std::memcpy(values.bytes() + row * key_bytes, source + key_bytes, static_cast<size_t>(key_bytes));
     }
-    return attention_cached(qkv, keys, values, bounds, {.layout = layout_});
+    return attention_cached(qkv, keys, values, bounds, config_.attention_options(layer));
   }
 
  private:
+  const ModelConfig& config_;
   HeadLayout layout_;
   std::vector<int64_t> begin_;
   std::vector<Tensor> keys_, values_;

@@ -1,11 +1,14 @@
 #include "model/gguf_model.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 
 #include "kernels/common/check.h"
 #include "model/config_json.h"
+#include "model/family.h"
+#include "model/rope.h"
 
 namespace prospect {
 
@@ -21,9 +24,22 @@ constexpr std::array kModelNames = {Rename{"token_embd.weight", "model.embed_tok
 constexpr std::array kLayerNames = {
     Rename{"attn_norm", "input_layernorm"},    Rename{"attn_q", "self_attn.q_proj"},
     Rename{"attn_k", "self_attn.k_proj"},      Rename{"attn_v", "self_attn.v_proj"},
+    Rename{"attn_q_norm", "self_attn.q_norm"}, Rename{"attn_k_norm", "self_attn.k_norm"},
     Rename{"attn_output", "self_attn.o_proj"}, Rename{"ffn_norm", "post_attention_layernorm"},
     Rename{"ffn_gate", "mlp.gate_proj"},       Rename{"ffn_up", "mlp.up_proj"},
     Rename{"ffn_down", "mlp.down_proj"}};
+
+/// One row an architecture: the family it is, and whether llama.cpp's converter moved the rotary rows of
+/// queries and keys into interleaved pairs.
+struct Architecture {
+  std::string_view name;
+  const char* model_type;
+  bool interleaved;
+};
+constexpr std::array kArchitectures = {Architecture{"llama", "llama", true},
+                                       Architecture{"qwen2", "qwen2", false},
+                                       Architecture{"qwen3", "qwen3", false}};
+constexpr const char* kRopeDivisors = "rope_freqs.weight";
 
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; empty for a name we do not know.
 std::string renamed(std::string_view name) {
@@ -73,13 +89,54 @@ void require_plain_rope(const GgufFile& file, const std::string& prefix, int64_t
   }
 }
 
-/// The keys of the llama architecture.
-ModelConfig read_config(const GgufFile& file) {
-  const std::string architecture(file.text("general.architecture").value_or(""));
-  if (architecture != "llama") {
-    file.refuse("general.architecture", fmt::format("\"{}\" is not supported; llama is", architecture));
+/// The divisors of frequencies, which is all that GGUF keeps of Llama 3's stretching. The config needs its
+/// parameters: those of every published model are tried, and must give the same divisors.
+void read_rope_divisors(const GgufFile& file, ModelConfig& config) {
+  const StoredTensor* tensor = file.find(kRopeDivisors);
+  if (tensor == nullptr) return;
+  const int64_t count = config.head_dim / 2;
+  if (tensor->shape != Shape{count} || tensor->type != StoredType::F32) {
+    file.refuse(kRopeDivisors, fmt::format("must be [{}] F32", count));
   }
-  const std::string prefix = architecture + ".";
+  std::vector<double> divisors(static_cast<size_t>(count));
+  decode<double>(*tensor, 0, divisors);
+  ModelConfig plain = config;
+  const std::vector<double> frequencies = rope_frequencies(plain);
+  config.llama3_rope = Llama3Rope{.factor = *std::max_element(divisors.begin(), divisors.end())};
+  const std::vector<double> stretched = rope_frequencies(config);
+  for (size_t i = 0; i < divisors.size(); ++i) {
+    // The converter's wavelengths are fp32 powers: a relative 1e-6 of each, and 32 times that of a blend.
+    constexpr double kTolerance = 1e-4;
+    const double expected = frequencies[i] / stretched[i];
+    if (!(std::fabs(divisors[i] - expected) <= kTolerance * expected)) {
+      file.refuse(kRopeDivisors, fmt::format("divisor {} is {}; Llama 3's stretching by {} makes it {}", i,
+                                             divisors[i], config.llama3_rope->factor, expected));
+    }
+  }
+  if (config.llama3_rope->factor == 1) config.llama3_rope.reset();
+}
+
+/// Mistral has no architecture of its own: it is a llama with a window.
+void read_window(const GgufFile& file, const std::string& prefix, ModelConfig& config) {
+  const std::string key = prefix + "attention.sliding_window";
+  if (file.integer(key).value_or(0) == 0) return;
+  if (config.model_type != "llama") file.refuse(key, "is not supported for this architecture");
+  config.model_type = "mistral";
+  config.window = size_of(file, key, 1 << 28);
+}
+
+const Architecture& architecture_of(const GgufFile& file) {
+  const std::string_view name = file.text("general.architecture").value_or("");
+  std::string known;
+  for (const Architecture& architecture : kArchitectures) {
+    if (name == architecture.name) return architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+  }
+  file.refuse("general.architecture", fmt::format("\"{}\" is not supported; supported are {}", name, known));
+}
+
+ModelConfig read_config(const GgufFile& file, const Architecture& architecture) {
+  const std::string prefix = std::string(architecture.name) + ".";
   const StoredTensor* embedding = file.find("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2)
     file.refuse("token_embd.weight", "missing, or no matrix");
@@ -87,11 +144,8 @@ ModelConfig read_config(const GgufFile& file) {
     file.refuse(prefix + "expert_count", "mixtures of experts are not supported");
   }
   ModelConfig config;
-  config.model_type = "llama";
-  config.norm = NormKind::RmsNorm;
-  config.positions = PositionKind::Rotary;
-  config.mlp = MlpKind::SwiGlu;
-  config.embedding_dropout = config.residual_dropout = 0;
+  config.model_type = architecture.model_type;
+  family_of(config).shape(config);
   config.vocab_size = embedding->shape[0];
   config.hidden_size = size_of(file, prefix + "embedding_length", 1 << 17);
   config.layers = size_of(file, prefix + "block_count", 1024);
@@ -115,9 +169,12 @@ ModelConfig read_config(const GgufFile& file) {
   if (!(config.rope_theta > 0) || !std::isfinite(config.rope_theta)) file.refuse(base, "must be positive");
   require_plain_rope(file, prefix, config.head_dim);
   config.tied_head = file.find("output.weight") == nullptr;
-  config.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
+  // A family that always has a bias must bring it, whatever the file says.
+  config.qkv_bias = config.qkv_bias || file.find("blk.0.attn_q.bias") != nullptr;
   config.output_bias = file.find("blk.0.attn_output.bias") != nullptr;
   config.mlp_bias = file.find("blk.0.ffn_down.bias") != nullptr;
+  read_rope_divisors(file, config);
+  read_window(file, prefix, config);
   const int32_t eos = token_of(file, "tokenizer.ggml.eos_token_id", config.vocab_size);
   if (eos >= 0) config.eos_tokens = {eos};
   config.bos_token = token_of(file, "tokenizer.ggml.bos_token_id", config.vocab_size);
@@ -129,12 +186,16 @@ ModelConfig read_config(const GgufFile& file) {
 }  // namespace
 
 GgufModel read_gguf_model(const GgufFile& file) {
-  GgufModel model{read_config(file), {}};
+  const Architecture& architecture = architecture_of(file);
+  GgufModel model{read_config(file, architecture), {}};
   for (StoredTensor tensor : file.tensors()) {
+    if (tensor.name == kRopeDivisors) continue;
     const std::string name = renamed(tensor.name);
-    if (name.empty()) file.refuse(tensor.name, "is no tensor of a llama model that this program reads");
-    if (name.find("q_proj") != name.npos) tensor.interleaved_heads = model.config.heads;
-    if (name.find("k_proj") != name.npos) tensor.interleaved_heads = model.config.kv_heads;
+    if (name.empty()) file.refuse(tensor.name, "is no tensor of a model that this program reads");
+    if (architecture.interleaved && name.find("q_proj") != name.npos)
+      tensor.interleaved_heads = model.config.heads;
+    if (architecture.interleaved && name.find("k_proj") != name.npos)
+      tensor.interleaved_heads = model.config.kv_heads;
     model.weights[name] = std::move(tensor);
   }
   return model;

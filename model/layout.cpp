@@ -1,5 +1,6 @@
 #include "model/layout.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -10,15 +11,17 @@ namespace prospect {
 
 namespace {
 
-/// One row a family: what its tensors are called. A name list of one entry is a fused tensor.
+/// One row a way of naming, with the families that share it. A name list of one entry is a fused tensor.
 constexpr std::array kNames = {
-    TensorNames{.model_type = "gpt2",
+    TensorNames{.model_types = {"gpt2"},
                 .prefix = "transformer.",
                 .layer = "h.",
                 .token_embedding = "wte",
                 .position_embedding = "wpe",
                 .attention_norm = "ln_1",
                 .qkv = {"attn.c_attn", "", ""},
+                .query_norm = "",
+                .key_norm = "",
                 .attention_output = "attn.c_proj",
                 .mlp_norm = "ln_2",
                 .mlp_in = {"mlp.c_fc", ""},
@@ -26,13 +29,15 @@ constexpr std::array kNames = {
                 .final_norm = "ln_f",
                 .buffers = {".attn.bias", ".attn.masked_bias"},
                 .transposed = true},
-    TensorNames{.model_type = "llama",
+    TensorNames{.model_types = {"llama", "mistral", "qwen2", "qwen3"},
                 .prefix = "model.",
                 .layer = "layers.",
                 .token_embedding = "embed_tokens",
                 .position_embedding = "",
                 .attention_norm = "input_layernorm",
                 .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+                .query_norm = "self_attn.q_norm",
+                .key_norm = "self_attn.k_norm",
                 .attention_output = "self_attn.o_proj",
                 .mlp_norm = "post_attention_layernorm",
                 .mlp_in = {"mlp.gate_proj", "mlp.up_proj"},
@@ -91,6 +96,12 @@ class Layout {
     linear(ours + "attention.qkv", projections,
            projections.size() == 1 ? std::vector{queries + 2 * keys} : std::vector{queries, keys, keys},
            width, config_.qkv_bias);
+    if (config_.qk_norm) {
+      vector(ours + "attention.query_norm.weight", ParameterKind::Norm,
+             {theirs + names_.query_norm + ".weight"}, {heads.head_dim});
+      vector(ours + "attention.key_norm.weight", ParameterKind::Norm, {theirs + names_.key_norm + ".weight"},
+             {heads.head_dim});
+    }
     linear(ours + "attention.output", {theirs + names_.attention_output}, {width}, queries,
            config_.output_bias);
     norm(ours + "mlp_norm", theirs + names_.mlp_norm);
@@ -136,7 +147,8 @@ class Layout {
 
 const TensorNames& tensor_names(std::string_view model_type) {
   for (const TensorNames& names : kNames) {
-    if (names.model_type == model_type) return names;
+    if (std::find(names.model_types.begin(), names.model_types.end(), model_type) != names.model_types.end())
+      return names;
   }
   fail(ExitCode::Bug, "layout: no tensor names for model_type {}", model_type);
 }

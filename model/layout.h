@@ -27,7 +27,8 @@ struct ParameterSpec {
 /// Every parameter of the model, in the order of the arena: embeddings, layers, final norm, head.
 ///   embedding.tokens.weight [V, C]; embedding.positions.weight [P, C] with learned positions;
 ///   layers.N.{attention_norm,mlp_norm}.{weight,bias} [C]; layers.N.attention.qkv.{weight,bias} [(H + 2 K)
-///   hd, C]; layers.N.attention.output.{weight,bias} [C, H hd]; layers.N.mlp.up.{weight,bias} [F, C] with
+///   hd, C]; layers.N.attention.{query_norm,key_norm}.weight [hd] with qk_norm;
+///   layers.N.attention.output.{weight,bias} [C, H hd]; layers.N.mlp.up.{weight,bias} [F, C] with
 ///   GELU, or layers.N.mlp.gate_up.weight [2 F, C] with SwiGLU; layers.N.mlp.down.{weight,bias} [C, F];
 ///   final_norm.{weight,bias} [C]; head.weight [V, C] unless tied. Biases only where the config has them.
 std::vector<ParameterSpec> parameter_layout(const ModelConfig& config);

@@ -5,15 +5,17 @@
 
 namespace prospect {
 
-/// What a family calls its tensors in a Hugging Face folder, without ".weight" and ".bias".
+/// What families call their tensors in a Hugging Face folder, without ".weight" and ".bias".
 struct TensorNames {
-  std::string_view model_type;
+  std::array<std::string_view, 4> model_types;
   const char* prefix;  ///< of all tensors but the head; a file may leave it out
   const char* layer;
   const char* token_embedding;
   const char* position_embedding;
   const char* attention_norm;
   std::array<const char*, 3> qkv;  ///< q, k, v; or one fused tensor and two empty names
+  const char* query_norm;          ///< of one head; for models that have it
+  const char* key_norm;
   const char* attention_output;
   const char* mlp_norm;
   std::array<const char*, 2> mlp_in;  ///< gate, up; or one

@@ -1,6 +1,6 @@
 #include "model/transformer.h"
 
-#include <cmath>
+#include "model/rope.h"
 
 #include "engine/recompute.h"
 
@@ -14,18 +14,9 @@ std::string layer_name(int64_t layer, const char* part) {
 
 }  // namespace
 
-Tensor rotary_inverse_frequencies(const ModelConfig& config, const Device& device) {
-  std::vector<double> frequencies;
-  for (int64_t i = 0; i < config.head_dim / 2; ++i) {
-    frequencies.push_back(
-        std::pow(config.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim)));
-  }
-  return Tensor::from(frequencies, device);
-}
-
 Transformer::Transformer(const Model& model) : model_(model) {
   if (config().positions == PositionKind::Rotary) {
-    inverse_frequencies_ = rotary_inverse_frequencies(config(), model.parameters.values().device());
+    inverse_frequencies_ = Tensor::from(rope_frequencies(config()), model.parameters.values().device());
   }
 }
 
@@ -34,9 +25,8 @@ const Variable& Transformer::head_weight() const {
 }
 
 Variable Transformer::hidden(const PackedTokens& tokens, const ForwardOptions& options) const {
-  const AttentionOptions attention_options{.layout = config().head_layout()};
-  return hidden(tokens, options, [&](int64_t, const Variable& qkv) {
-    return attention(qkv, tokens.bounds, attention_options);
+  return hidden(tokens, options, [&](int64_t layer, const Variable& qkv) {
+    return attention(qkv, tokens.bounds, config().attention_options(layer));
   });
 }
 
@@ -47,9 +37,8 @@ Variable Transformer::hidden(const PackedTokens& tokens, const ForwardOptions& o
     if (options.recompute_blocks && grad_enabled()) {
       // By value: the closure runs again in backward, after this call has returned.
       const auto run = [this, layer, tokens, options](std::span<const Variable> inputs) {
-        const AttentionOptions attention_options{.layout = config().head_layout()};
         return block(layer, inputs[0], tokens, options, [&](int64_t, const Variable& qkv) {
-          return attention(qkv, tokens.bounds, attention_options);
+          return attention(qkv, tokens.bounds, config().attention_options(layer));
         });
       };
       x = recompute(run, {x});
@@ -74,6 +63,11 @@ Variable Transformer::embed(const PackedTokens& tokens, const ForwardOptions& op
 Variable Transformer::block(int64_t layer, const Variable& x, const PackedTokens& tokens,
                             const ForwardOptions& options, const Attend& attend) const {
   Variable qkv = project(layer_name(layer, "attention.qkv"), norm(layer_name(layer, "attention_norm"), x));
+  if (config().qk_norm) {
+    qkv = qk_norm(qkv, model_.parameters[layer_name(layer, "attention.query_norm.weight")],
+                  model_.parameters[layer_name(layer, "attention.key_norm.weight")], config().head_layout(),
+                  config().norm_epsilon);
+  }
   if (config().positions == PositionKind::Rotary) {
     qkv = rotary(qkv, tokens.positions, inverse_frequencies_, config().head_layout());
   }

@@ -47,8 +47,4 @@ class Transformer {
   Tensor inverse_frequencies_;  ///< [head_dim / 2] f64, with rotary positions
 };
 
-/// theta^(-2i / head_dim) for i in [0, head_dim / 2), [head_dim / 2] f64.
-/// Source: Su et al., "RoFormer", arXiv 2104.09864, eq. 15.
-Tensor rotary_inverse_frequencies(const ModelConfig& config, const Device& device);
-
 }  // namespace prospect

@@ -7,7 +7,8 @@ namespace {
 /// Values that backward needs of one token in one block: inputs of norms, projections, attention and MLP.
 int64_t kept_values_per_token(const ModelConfig& config) {
   const int64_t c = config.hidden_size, f = config.intermediate_size;
-  const int64_t attention = config.head_layout().columns() + config.heads * config.head_dim + config.heads;
+  const int64_t row = config.head_layout().columns() * (config.qk_norm ? 2 : 1);
+  const int64_t attention = row + config.heads * config.head_dim + config.heads;
   const int64_t mlp = config.mlp == MlpKind::SwiGlu ? 3 * f : 2 * f;
   return 4 * c + attention + mlp;
 }

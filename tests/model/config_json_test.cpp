@@ -64,6 +64,122 @@ TEST(ConfigJson, ReadsBothFormsOfTheRotaryBase) {
   EXPECT_TRUE(refuses(with(kLlama, "rope_parameters", {{"rope_type", "yarn"}}), "\"yarn\" is not supported"));
 }
 
+const Json kLlama3Rope = {{"rope_type", "llama3"},  {"factor", 32.0},
+                          {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+                          {"rope_theta", 500000.0}, {"original_max_position_embeddings", 8192}};
+
+TEST(ConfigJson, ReadsBothFormsOfLlama3Rope) {
+  const Llama3Rope expected{.factor = 32};
+  const ModelConfig now = read(with(kLlama, "rope_parameters", kLlama3Rope));
+  EXPECT_EQ(now.llama3_rope, expected);
+  EXPECT_EQ(now.rope_theta, 5e5);
+  Json older = kLlama3Rope;
+  older.erase("rope_theta");
+  older.erase("rope_type");
+  older["type"] = "llama3";
+  const ModelConfig before = read(with(with(kLlama, "rope_scaling", older), "rope_theta", 5e5));
+  EXPECT_EQ(before.llama3_rope, expected);
+  EXPECT_EQ(before.rope_theta, 5e5);
+  older.erase("original_max_position_embeddings");
+  EXPECT_EQ(read(with(kLlama, "rope_scaling", older)).llama3_rope->original_positions, 128);
+  EXPECT_EQ(read(with(with(kLlama, "rope_scaling", older), "original_max_position_embeddings", 64))
+                .llama3_rope->original_positions,
+            64);
+  EXPECT_EQ(read(with(kLlama, "rope_scaling", nullptr)).llama3_rope, std::nullopt);
+}
+
+TEST(ConfigJson, RefusesLlama3RopeThatContradictsItself) {
+  const auto rope = [](const char* key, const Json& value) {
+    return with(kLlama, "rope_parameters", with(kLlama3Rope, key, value));
+  };
+  EXPECT_TRUE(refuses(rope("factor", nullptr), "rope_parameters: factor: missing"));
+  EXPECT_TRUE(refuses(rope("factor", 0.5), "factor: must be at least 1"));
+  EXPECT_TRUE(refuses(rope("high_freq_factor", 1.0), "high_freq_factor: must be above low_freq_factor 1"));
+  EXPECT_TRUE(refuses(rope("low_freq_factor", -1.0), "low_freq_factor: must be positive"));
+  EXPECT_TRUE(refuses(rope("partial_rotary_factor", 0.5), "partial_rotary_factor: only 1"));
+  const Json both =
+      with(with(kLlama, "rope_parameters", kLlama3Rope), "rope_scaling", with(kLlama3Rope, "factor", 8.0));
+  EXPECT_TRUE(refuses(both, "rope_scaling: contradicts rope_parameters"));
+  EXPECT_TRUE(
+      refuses(with(with(kLlama, "rope_parameters", kLlama3Rope), "original_max_position_embeddings", 64),
+              "original_max_position_embeddings: 64 contradicts 8192"));
+}
+
+Json family(const char* model_type) {
+  return with(kLlama, "model_type", model_type);
+}
+
+TEST(ConfigJson, ReadsWhatEachFamilyAddsToLlama) {
+  const ModelConfig qwen2 = read(with(with(family("qwen2"), "sliding_window", 64), "num_key_value_heads", 2));
+  EXPECT_TRUE(qwen2.qkv_bias);
+  EXPECT_FALSE(qwen2.output_bias || qwen2.qk_norm || qwen2.tied_head);
+  EXPECT_EQ(qwen2.window, 0);
+
+  const ModelConfig qwen3 = read(with(family("qwen3"), "num_key_value_heads", nullptr));
+  EXPECT_TRUE(qwen3.qk_norm);
+  EXPECT_FALSE(qwen3.qkv_bias || qwen3.output_bias);
+  EXPECT_EQ(qwen3.head_dim, 128);
+  EXPECT_EQ(qwen3.kv_heads, 4);
+
+  const Json mistral = with(family("mistral"), "num_key_value_heads", 2);
+  EXPECT_EQ(read(mistral).window, 4096);
+  EXPECT_EQ(read(with(mistral, "sliding_window", nullptr)).window, 0);
+  EXPECT_EQ(read(with(mistral, "sliding_window", 16)).window, 16);
+  EXPECT_EQ(read(with(mistral, "sliding_window", 16)).attention_options(0).window, 16);
+  EXPECT_TRUE(refuses(with(mistral, "sliding_window", -1), "sliding_window: must be in [1, "));
+  EXPECT_TRUE(refuses(family("mistral"), "num_key_value_heads: 8 does not divide the 4 heads"));
+}
+
+TEST(ConfigJson, ReadsTheLayersOfQwensWindow) {
+  const Json qwen = with(with(with(family("qwen2"), "num_key_value_heads", 2), "sliding_window", 16),
+                         "use_sliding_window", true);
+  EXPECT_EQ(read(qwen).first_window_layer, 28);
+  const ModelConfig upper = read(with(qwen, "max_window_layers", 1));
+  EXPECT_EQ(upper.attention_options(0).window, 0);
+  EXPECT_EQ(upper.attention_options(1).window, 16);
+  const auto listed = [&](const Json& types) { return with(qwen, "layer_types", types); };
+  EXPECT_EQ(read(listed({"full_attention", "sliding_attention"})).first_window_layer, 1);
+  EXPECT_TRUE(
+      refuses(listed({"sliding_attention", "full_attention"}), "layer_types: only full_attention, then"));
+  EXPECT_TRUE(refuses(listed({"full_attention"}), "layer_types: must list 2 layers"));
+  EXPECT_TRUE(refuses(with(listed({"full_attention", "sliding_attention"}), "use_sliding_window", false),
+                      "layer_types: sliding_attention without a window"));
+}
+
+TEST(ConfigJson, WritesEveryFamilySoThatItReadsTheSame) {
+  const auto same = [](const Json& json) {
+    const ModelConfig once = read(json);
+    ModelConfig own = once;
+    own.source_json.clear();
+    for (const ModelConfig& config : {once, own}) {
+      const ModelConfig again = config_from_json(config_to_json(config, "F32"), "c");
+      EXPECT_EQ(again.model_type, once.model_type);
+      EXPECT_EQ(again.llama3_rope, once.llama3_rope);
+      EXPECT_EQ(again.rope_theta, once.rope_theta);
+      EXPECT_EQ(again.qkv_bias, once.qkv_bias);
+      EXPECT_EQ(again.output_bias, once.output_bias);
+      EXPECT_EQ(again.qk_norm, once.qk_norm);
+      EXPECT_EQ(again.head_dim, once.head_dim);
+      EXPECT_EQ(again.kv_heads, once.kv_heads);
+      EXPECT_EQ(again.window, once.window);
+      EXPECT_EQ(again.attention_options(0).window, once.attention_options(0).window);
+      EXPECT_EQ(again.attention_options(1).window, once.attention_options(1).window);
+    }
+  };
+  same(with(kLlama, "rope_parameters", kLlama3Rope));
+  same(with(kLlama, "rope_scaling", kLlama3Rope));
+  const Json qwen2 = with(family("qwen2"), "num_key_value_heads", 2);
+  same(qwen2);
+  same(with(with(qwen2, "use_sliding_window", true), "max_window_layers", 1));
+  same(with(with(family("qwen3"), "attention_bias", true), "num_key_value_heads", 1));
+  for (const Json& window : {Json(nullptr), Json(16)}) {
+    same(with(with(family("mistral"), "num_key_value_heads", 2), "sliding_window", window));
+  }
+  const Json written = Json::parse(config_to_json(read(with(kLlama, "rope_parameters", kLlama3Rope)), "F32"));
+  EXPECT_EQ(written["rope_parameters"], written["rope_scaling"]);
+  EXPECT_EQ(written["rope_theta"], 5e5);
+}
+
 TEST(ConfigJson, ReadsOneStopTokenOrAList) {
   EXPECT_EQ(read(with(kLlama, "eos_token_id", 7)).eos_tokens, std::vector<int32_t>{7});
   EXPECT_EQ(read(with(kLlama, "eos_token_id", {7, 9})).eos_tokens, (std::vector<int32_t>{7, 9}));

@@ -29,7 +29,8 @@ TEST_P(GreedyGeneration, EqualsTransformers) {
             expected[3]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GreedyGeneration, testing::Values("gpt2", "llama", "smollm"));
+INSTANTIATE_TEST_SUITE_P(Families, GreedyGeneration,
+                         testing::Values("gpt2", "llama", "smollm", "llama3", "qwen2", "qwen3"));
 
 double share_of(int32_t token, const std::vector<float>& logits, const SamplingOptions& options) {
   int hits = 0;

@@ -119,6 +119,37 @@ TEST(Gguf, LoadsALlamaWithItsRotaryRowsInOrder) {
   }
 }
 
+TEST(Gguf, LoadsTheFamiliesWithTheWeightsOfTheirFolders) {
+  for (const std::string family : {"qwen2", "qwen3", "mistral"}) {
+    const Model model = load_model(kGolden / "gguf" / (family + ".gguf"), {}, Device::cpu());
+    const Model original = load_model(kGolden / "families" / family, {}, Device::cpu());
+    EXPECT_EQ(model.config.model_type, family);
+    EXPECT_EQ(model.config.head_dim, original.config.head_dim);
+    EXPECT_EQ(model.config.qkv_bias, original.config.qkv_bias);
+    EXPECT_EQ(model.config.output_bias, original.config.output_bias);
+    EXPECT_EQ(model.config.qk_norm, original.config.qk_norm);
+    EXPECT_EQ(model.config.window, family == "mistral" ? 4 : 0);
+    ASSERT_EQ(model.parameters.specs().size(), original.parameters.specs().size());
+    for (size_t i = 0; i < model.parameters.specs().size(); ++i) {
+      EXPECT_EQ(to_doubles(model.parameters[i].value()), to_doubles(original.parameters[i].value()))
+          << family << " " << model.parameters.specs()[i].name;
+    }
+  }
+}
+
+TEST(Gguf, RecoversLlama3RopeFromItsDivisorsOrRefuses) {
+  std::string bytes = test::read_file(kGolden / "gguf/mistral.gguf");
+  EXPECT_EQ(load_config(kGolden / "gguf/mistral.gguf").llama3_rope, Llama3Rope{.factor = 32});
+  // The divisors begin with those of the two shorter wavelengths, which stay.
+  const size_t divisors = bytes.find(Builder().put(1.0f).put(1.0f).bytes());
+  ASSERT_NE(divisors, bytes.npos);
+  bytes.replace(divisors + 4, 4, Builder().put(1.01f).bytes());
+  const test::TemporaryFolder folder;
+  const std::string path = folder.write("x.gguf", bytes);
+  EXPECT_TRUE(
+      test::fails(ExitCode::BadData, "rope_freqs.weight: divisor 1 is 1.0", [&] { load_config(path); }));
+}
+
 TEST(Gguf, GivesTheWeightsOfSmolLm2ThatTransformersDequantises) {
   const std::filesystem::path folder = PROSPECT_SMOLLM2_DIR;
   if (folder.empty()) GTEST_SKIP() << "PROSPECT_SMOLLM2_DIR names no folder";
@@ -216,8 +247,10 @@ TEST(Gguf, NamesTheArchitectureItDoesNotHave) {
   const test::TemporaryFolder folder;
   const Builder file = Builder().header(0, 1).text("general.architecture").put(kString).text("mamba");
   const std::string path = folder.write("x.gguf", file.bytes());
-  EXPECT_TRUE(test::fails(ExitCode::BadData, "general.architecture: \"mamba\" is not supported; llama is",
-                          [&] { load_model(path, {}, Device::cpu()); }));
+  EXPECT_TRUE(
+      test::fails(ExitCode::BadData,
+                  "general.architecture: \"mamba\" is not supported; supported are llama, qwen2, qwen3",
+                  [&] { load_model(path, {}, Device::cpu()); }));
 }
 
 }  // namespace

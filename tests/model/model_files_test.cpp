@@ -75,7 +75,7 @@ TensorSource* named(std::vector<TensorSource>& sources, const std::string& name)
 }
 
 TEST(ModelFiles, ReadsTheModelsThatTransformersWrote) {
-  for (const char* family : {"gpt2", "llama", "smollm"}) {
+  for (const char* family : {"gpt2", "llama", "smollm", "llama3", "qwen2", "qwen3"}) {
     const Model model = load(kParity / family);
     EXPECT_EQ(model.stored_dtype, "F32");
     const SafetensorsFile file(kParity / family / "model.safetensors");
@@ -117,7 +117,7 @@ TEST(ModelFiles, PutsQueriesKeysAndValuesIntoOneParameter) {
 }
 
 TEST(ModelFiles, WritesTheSameTensorsThatItRead) {
-  for (const char* family : {"gpt2", "llama", "smollm"}) {
+  for (const char* family : {"gpt2", "llama", "smollm", "qwen2", "qwen3"}) {
     test::TemporaryFolder folder;
     save_model(load(kParity / family), folder.path(), kParity / family);
     const SafetensorsFile before(kParity / family / "model.safetensors");

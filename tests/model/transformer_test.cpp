@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "model/initialise.h"
 #include "tests/support/near.h"
 #include "tests/support/random.h"
@@ -41,6 +43,43 @@ ModelConfig llama_shape() {
           .embedding_dropout = 0,
           .residual_dropout = 0};
 }
+
+ModelConfig llama3_shape() {
+  ModelConfig config = llama_shape();
+  config.llama3_rope = {.factor = 4, .original_positions = 16};
+  return config;
+}
+
+ModelConfig mistral_shape() {
+  ModelConfig config = llama_shape();
+  config.model_type = "mistral";
+  config.window = 3;
+  return config;
+}
+
+ModelConfig qwen2_shape() {
+  ModelConfig config = llama_shape();
+  config.model_type = "qwen2";
+  config.qkv_bias = true;
+  config.window = 2;
+  config.first_window_layer = 1;
+  return config;
+}
+
+ModelConfig qwen3_shape() {
+  ModelConfig config = llama_shape();
+  config.model_type = "qwen3";
+  config.qk_norm = true;
+  return config;
+}
+
+struct NamedShape {
+  const char* name;
+  ModelConfig (*config)();
+};
+constexpr std::array kShapes = {NamedShape{"Gpt2", gpt2_shape},     NamedShape{"Llama", llama_shape},
+                                NamedShape{"Llama3", llama3_shape}, NamedShape{"Mistral", mistral_shape},
+                                NamedShape{"Qwen2", qwen2_shape},   NamedShape{"Qwen3", qwen3_shape}};
 
 /// Weights far from their small initial values, so that every path matters.
 Model lively_model(const ModelConfig& config, DType dtype = DType::F64) {
@@ -84,9 +123,9 @@ double weighted_hidden(const Transformer& transformer, const PackedTokens& token
   return sum;
 }
 
-class TransformerOf : public testing::TestWithParam<bool> {
+class TransformerOf : public testing::TestWithParam<NamedShape> {
  protected:
-  ModelConfig config() const { return GetParam() ? llama_shape() : gpt2_shape(); }
+  ModelConfig config() const { return GetParam().config(); }
 };
 
 TEST_P(TransformerOf, GradientOfEveryParameterMatchesFiniteDifferences) {
@@ -141,8 +180,8 @@ TEST_P(TransformerOf, RecomputedBlocksGiveTheSameGradient) {
   EXPECT_EQ(gradient(true), gradient(false));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, TransformerOf, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Llama" : "Gpt2"; });
+INSTANTIATE_TEST_SUITE_P(Families, TransformerOf, testing::ValuesIn(kShapes),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(Transformer, DropoutChangesWithTheStepOnly) {
   const Model model = lively_model(gpt2_shape());

@@ -65,7 +65,9 @@ TEST_P(Parity, IdsAndLogProbabilitiesEqualThoseOfTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Families, Parity,
                          testing::Values(Case{"gpt2", true}, Case{"llama", true}, Case{"smollm", true},
-                                         Case{"gpt2", false}, Case{"llama", false}, Case{"smollm", false}),
+                                         Case{"llama3", true}, Case{"qwen2", true}, Case{"qwen3", true},
+                                         Case{"gpt2", false}, Case{"llama", false}, Case{"smollm", false},
+                                         Case{"llama3", false}, Case{"qwen2", false}, Case{"qwen3", false}),
                          [](const auto& info) {
                            return info.param.family + (info.param.reduced ? "Reduced" : "Whole");
                          });

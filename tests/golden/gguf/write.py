@@ -5,6 +5,8 @@
 
 types.gguf     a tensor [3, 64] of each type that is read, keys of every type; types.json: the values that gguf dequantises, as bits of
                float32, and the keys
+qwen2.gguf, qwen3.gguf, mistral.gguf   the models of ../families, F32: no permutation for the first two; the last one is a llama with a
+               window and the divisors of Llama 3's rope stretching by 32
 llama.gguf     the smollm parity model as llama.cpp's converter writes it: q and k rows permuted, names changed, norms F32, matrices F16
 """
 import json
@@ -59,11 +61,7 @@ def permute(weights, heads):
     return weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
 
 
-def write_llama():
-    folder = HERE.parent / "parity" / "smollm"
-    config = json.loads((folder / "config.json").read_text())
-    tensors = load_file(folder / "model.safetensors")
-    writer = gguf.GGUFWriter(HERE / "llama.gguf", "llama")
+def add_sizes(writer, config, theta=None):
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
@@ -71,7 +69,44 @@ def write_llama():
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_rope_freq_base(theta or config["rope_parameters"]["rope_theta"])
+
+
+def rope_divisors(theta, size, factor):
+    """As llama.cpp's converter makes them for Llama 3, in fp32."""
+    frequencies = np.float32(1) / np.float32(theta) ** (np.arange(0, size, 2, dtype=np.float32) / np.float32(size))
+    turns = 8192 * frequencies / np.float32(2 * np.pi)
+    smooth = np.clip((turns - 1) / 3, 0, 1)
+    return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+
+
+def write_families():
+    kinds = {"qwen2": gguf.MODEL_ARCH.QWEN2, "qwen3": gguf.MODEL_ARCH.QWEN3, "mistral": gguf.MODEL_ARCH.LLAMA}
+    for family, kind in kinds.items():
+        folder = HERE.parent / "families" / family
+        config = json.loads((folder / "config.json").read_text())
+        writer = gguf.GGUFWriter(HERE / f"{family}.gguf", gguf.MODEL_ARCH_NAMES[kind])
+        add_sizes(writer, config, 500000.0 if family == "mistral" else None)
+        writer.add_key_length(config["head_dim"])
+        names = gguf.get_tensor_name_map(kind, config["num_hidden_layers"])
+        for name, values in load_file(folder / "model.safetensors").items():
+            if family == "mistral" and "q_proj" in name:
+                values = permute(values, config["num_attention_heads"])
+            if family == "mistral" and "k_proj" in name:
+                values = permute(values, config["num_key_value_heads"])
+            writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), values)
+        if family == "mistral":
+            writer.add_sliding_window(config["sliding_window"])
+            writer.add_tensor("rope_freqs.weight", rope_divisors(500000, config["head_dim"], 32))
+        finish(writer)
+
+
+def write_llama():
+    folder = HERE.parent / "parity" / "smollm"
+    config = json.loads((folder / "config.json").read_text())
+    tensors = load_file(folder / "model.safetensors")
+    writer = gguf.GGUFWriter(HERE / "llama.gguf", "llama")
+    add_sizes(writer, config)
     writer.add_rope_dimension_count(config["head_dim"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_eos_token_id(config["eos_token_id"])
@@ -89,3 +124,4 @@ def write_llama():
 if __name__ == "__main__":
     write_types()
     write_llama()
+    write_families()

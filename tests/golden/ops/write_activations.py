@@ -1,4 +1,4 @@
-"""Writes rmsnorm.txt, rotary.txt, gelu.txt, swiglu.txt, adamw.txt and grad_norm.txt: values and gradients of
+"""Writes rmsnorm.txt, rotary.txt, gelu.txt, swiglu.txt, adamw.txt, grad_norm.txt and qk_norm.txt: values and gradients of
 PyTorch's and transformers' own modules. A line is a name followed by its values.
 
 Run with torch and transformers installed: python3 tests/golden/ops/write_activations.py
@@ -9,6 +9,7 @@ import pathlib
 import torch
 from torch.nn.functional import gelu, silu
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -96,5 +97,21 @@ def write_grad_norm(generator):
     write("grad_norm.txt", gradient=gradient, norm=norm, max_norm=torch.tensor(2.5), clipped=parameter.grad)
 
 
-for seed, writer in enumerate((write_rmsnorm, write_rotary, write_gelu, write_swiglu, write_adamw, write_grad_norm)):
+def write_qk_norm(generator):
+    tokens, heads, kv_heads, dim = 3, 4, 2, 8
+    norms = [Qwen3RMSNorm(dim, eps=1e-6) for _ in range(2)]
+    for norm in norms:
+        norm.weight.data = random(generator, dim).float()
+    qkv = random(generator, tokens, (heads + 2 * kv_heads) * dim).float().requires_grad_()
+    dy = random(generator, tokens, (heads + 2 * kv_heads) * dim).float()
+    q, k, v = qkv.split([heads * dim, kv_heads * dim, kv_heads * dim], -1)
+    q, k = (norm(x.view(tokens, -1, dim)).reshape(tokens, -1) for norm, x in zip(norms, (q, k)))
+    y = torch.cat([q, k, v], -1)
+    y.backward(dy)
+    write("qk_norm.txt", qkv=qkv, query_weight=norms[0].weight, key_weight=norms[1].weight, dy=dy, y=y, dx=qkv.grad,
+          dquery_weight=norms[0].weight.grad, dkey_weight=norms[1].weight.grad)
+
+
+WRITERS = (write_rmsnorm, write_rotary, write_gelu, write_swiglu, write_adamw, write_grad_norm, write_qk_norm)
+for seed, writer in enumerate(WRITERS):
     writer(torch.Generator().manual_seed(seed))
