@@ -66,7 +66,7 @@ def main():
         default=TINY_MODEL.parents[2] / "build/cpu-release/prospect",
         help="the program",
     )
-    parser.add_argument("--out", type=Path, default=TINY_MODEL, help="the folder to replace")
+    parser.add_argument("--out", type=Path, default=TINY_MODEL, help="the model's folder")
     args = parser.parse_args()
     texts = [text for text, _ in reviews.read(fetch.reviews(args.cache))["model"]]
     with tempfile.TemporaryDirectory() as folder:
@@ -74,8 +74,7 @@ def main():
         write_start(start, texts)
         reviews.write(rows, [lm_row(text) for text in texts])
         Runner()(args.prospect, "train", "--model", start, "--data", rows, "--out", out, *OPTIONS)
-        shutil.rmtree(args.out, ignore_errors=True)
-        shutil.copytree(out / "model", args.out)
+        shutil.copytree(out / "model", args.out, dirs_exist_ok=True)
 
 
 def write_start(folder, texts):
