@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Layer normalisation over the last dimension.
 ///   y = (x - mean) * rstd * weight + bias,   rstd = 1 / sqrt(var + epsilon),  var = mean((x - mean)^2)
@@ -49,5 +50,15 @@ void layernorm_backward(const LayerNormBackward<T>& args);
 template <class T>
 int64_t layernorm_backward_scratch_bytes(int64_t columns);
 }  // namespace cpu
+
+/// On device memory; float and bf16, rows of at most 16384 elements. Sums are taken in an order that depends
+/// on the shape alone. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void layernorm_forward(const LayerNormForward<T>& args, Stream stream);
+template <class T>
+void layernorm_backward(const LayerNormBackward<T>& args, Stream stream);
+int64_t layernorm_backward_scratch_bytes(int64_t columns);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

@@ -1,0 +1,161 @@
+#include "tests/emulator/block.h"
+
+#include <fmt/format.h>
+
+namespace prospect::emulator {
+namespace {
+
+uint32_t special_value(const Warp& warp, Special special, uint32_t lane) {
+  const Launch& launch = warp.block->launch;
+  const Extent thread = launch.block.place(static_cast<uint64_t>(warp.index) * kLanes + lane);
+  switch (special) {
+    case Special::TidX:
+      return thread.x;
+    case Special::TidY:
+      return thread.y;
+    case Special::TidZ:
+      return thread.z;
+    case Special::NtidX:
+      return launch.block.x;
+    case Special::NtidY:
+      return launch.block.y;
+    case Special::NtidZ:
+      return launch.block.z;
+    case Special::CtaidX:
+      return warp.block->place.x;
+    case Special::CtaidY:
+      return warp.block->place.y;
+    case Special::CtaidZ:
+      return warp.block->place.z;
+    case Special::NctaidX:
+      return launch.grid.x;
+    case Special::NctaidY:
+      return launch.grid.y;
+    case Special::NctaidZ:
+      return launch.grid.z;
+    case Special::LaneId:
+      return lane;
+    case Special::WarpId:
+      return static_cast<uint32_t>(warp.index);
+    case Special::LaneMaskEq:
+      return 1u << lane;
+    case Special::LaneMaskLt:
+      return (1u << lane) - 1;
+    case Special::LaneMaskLe:
+      return (2u << lane) - 1;
+    case Special::LaneMaskGt:
+      return ~((2u << lane) - 1);
+    case Special::LaneMaskGe:
+      return ~((1u << lane) - 1);
+    case Special::DynamicSharedSize:
+      return launch.dynamic_shared;
+  }
+  return 0;
+}
+
+void fill_constants(Warp& warp, const Program& program) {
+  for (const Constant& constant : program.constants) {
+    const Operand operand{constant.slot, constant.bits};
+    for (int lane = 0; lane < kLanes; ++lane) warp.write(operand, lane, constant.value);
+  }
+}
+
+void fill_specials(Warp& warp, const Program& program) {
+  for (const auto& [slot, special] : program.specials) {
+    for (uint32_t lane = 0; lane < kLanes; ++lane) {
+      warp.write({slot, 32}, static_cast<int>(lane), special_value(warp, special, lane));
+    }
+  }
+}
+
+}  // namespace
+
+Block::Block(Launch& of)
+    : launch(of),
+      warps((of.block.count() + kLanes - 1) / kLanes),
+      shared(of.program.shared_bytes + of.dynamic_shared) {
+  uint64_t threads = launch.block.count();
+  for (size_t i = 0; i < warps.size(); ++i, threads -= kLanes) {
+    Warp& warp = warps[i];
+    warp.block = this;
+    warp.index = static_cast<int>(i);
+    warp.exists = threads >= kLanes ? kAllLanes : (1u << threads) - 1;
+    warp.file.resize(static_cast<size_t>(launch.program.slots));
+    warp.local.resize(launch.program.local_bytes * kLanes);
+    fill_constants(warp, launch.program);
+  }
+}
+
+void Block::start(uint64_t number) {
+  index = number;
+  place = launch.grid.place(number);
+  std::fill(shared.begin(), shared.end(), std::byte{0xff});
+  barriers = {};
+  for (Warp& warp : warps) {
+    warp.ready = warp.exists;
+    warp.at_barrier = warp.at_meeting = 0;
+    warp.is_spinning = false;
+    warp.pc.fill(0);
+    warp.copies = {};
+    std::fill(warp.local.begin(), warp.local.end(), std::byte{0xff});
+    fill_specials(warp, launch.program);
+  }
+}
+
+int Block::live_threads() const {
+  int count = 0;
+  for (const Warp& warp : warps) count += std::popcount(warp.live());
+  return count;
+}
+
+void Block::arrive(Warp& warp, const Instruction& instruction, LaneMask lanes, int id, int expected,
+                   bool waits) {
+  const int lane = std::countr_zero(lanes);
+  if (id < 0 || id > 15) warp.fault(instruction, lane, fmt::format("there is no barrier {}", id));
+  if (expected != Barrier::kEveryThread && (expected <= 0 || expected % kLanes != 0)) {
+    warp.fault(instruction, lane, fmt::format("a barrier of {} threads: no multiple of a warp", expected));
+  }
+  Barrier& barrier = barriers[static_cast<size_t>(id)];
+  if (barrier.arrived == 0) {
+    barrier.expected = expected;
+    barrier.first = &instruction;
+  } else if (barrier.expected != expected) {
+    warp.fault(instruction, lane,
+               fmt::format("barrier {} is awaited with other numbers of threads: {} here, {} at {}", id,
+                           expected, barrier.expected, launch.program.where(*barrier.first)));
+  } else if (expected == Barrier::kEveryThread && barrier.first->at.line != instruction.at.line) {
+    warp.fault(instruction, lane,
+               fmt::format("diverged barrier: other threads of the block wait at {}",
+                           launch.program.where(*barrier.first)));
+  }
+  for (const Barrier::Waiting& other : barrier.waiting) {
+    if (other.warp == &warp && other.instruction != &instruction) {
+      warp.fault(instruction, lane,
+                 fmt::format("diverged barrier: other lanes of the warp wait at {}",
+                             launch.program.where(*other.instruction)));
+    }
+  }
+  barrier.arrived += std::popcount(lanes);
+  if (waits) {
+    warp.at_barrier |= lanes;
+    barrier.waiting.push_back({&warp, lanes, &instruction});
+  }
+  if (barrier.arrived >= (expected == Barrier::kEveryThread ? live_threads() : expected)) release(barrier);
+}
+
+void Block::release(Barrier& barrier) {
+  const auto waiting = std::move(barrier.waiting);
+  barrier = Barrier{};
+  for (const Barrier::Waiting& each : waiting) each.warp->resume(each.lanes);
+}
+
+void Block::note_exit() {
+  for (Barrier& barrier : barriers) {
+    if (barrier.arrived > 0 && barrier.expected == Barrier::kEveryThread &&
+        barrier.arrived >= live_threads()) {
+      release(barrier);
+    }
+  }
+}
+
+}  // namespace prospect::emulator

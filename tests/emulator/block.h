@@ -1,0 +1,70 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "tests/emulator/memory.h"
+#include "tests/emulator/options.h"
+#include "tests/emulator/warp.h"
+
+namespace prospect::emulator {
+
+struct Extent {
+  uint32_t x = 1, y = 1, z = 1;
+  uint64_t count() const { return uint64_t{x} * y * z; }
+  Extent place(uint64_t index) const {
+    return {static_cast<uint32_t>(index % x), static_cast<uint32_t>(index / x % y),
+            static_cast<uint32_t>(index / x / y)};
+  }
+};
+
+/// One launch of a kernel.
+struct Launch {
+  const Program& program;
+  Extent grid, block;
+  uint32_t dynamic_shared = 0;
+  std::vector<std::byte> parameters;
+  DeviceMemory& memory;
+  Options options;
+  std::vector<uint64_t> executed;  ///< lanes that executed each instruction
+  uint64_t warp_steps = 0;
+};
+
+/// A block's barrier: bar.sync and bar.arrive 0 to 15.
+struct Barrier {
+  struct Waiting {
+    Warp* warp;
+    LaneMask lanes;
+    const Instruction* instruction;
+  };
+  static constexpr int kEveryThread = -1;
+  int expected = 0;
+  int arrived = 0;
+  const Instruction* first = nullptr;
+  std::vector<Waiting> waiting;
+};
+
+struct Block {
+  Launch& launch;
+  uint64_t index = 0;
+  Extent place{};
+  std::vector<Warp> warps;
+  std::vector<std::byte> shared;
+  std::array<Barrier, 16> barriers;
+
+  explicit Block(Launch& launch);
+  /// Begins block `index` of the grid. Memory of an earlier one is used again, so registers begin with
+  /// anything; shared and local memory begin with NaNs.
+  void start(uint64_t index);
+  int live_threads() const;
+  /// The lanes arrive at a barrier; `waits`: they also stop there. Releases all when the last has come.
+  void arrive(Warp& warp, const Instruction& instruction, LaneMask lanes, int id, int expected, bool waits);
+  /// Lanes have exited: a barrier of every thread may be complete now.
+  void note_exit();
+
+ private:
+  void release(Barrier& barrier);
+};
+
+}  // namespace prospect::emulator

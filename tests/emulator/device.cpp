@@ -1,0 +1,108 @@
+#include "tests/emulator/device.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "tests/emulator/fault.h"
+#include "tests/emulator/schedule.h"
+
+namespace prospect::emulator {
+
+Device& Device::instance() {
+  static Device device;
+  return device;
+}
+
+int Device::add_module(std::vector<std::string> texts) {
+  modules_.push_back({std::move(texts), {}, {}});
+  return static_cast<int>(modules_.size()) - 1;
+}
+
+void Device::add_kernel(const void* host_function, int module, std::string name) {
+  kernels_[host_function] = {module, std::move(name), nullptr, {}};
+}
+
+Symbols Device::place_variables(const ModuleText& module) {
+  Symbols symbols;
+  for (const std::string& text : module.variables) {
+    Declaration variable = read_declaration(text);
+    if (variable.space == ".shared") {
+      symbols.shared.push_back(std::move(variable));
+      continue;
+    }
+    if (variable.space != ".global" && variable.space != ".const") throw Unsupported("PTX: " + text);
+    auto* bytes = static_cast<std::byte*>(memory.allocate(variable.bytes));
+    std::memset(bytes, 0, variable.bytes);
+    for (size_t i = 0; i < variable.initial.size(); ++i) {
+      const std::string& word = variable.initial[i];
+      char* end = nullptr;
+      const uint64_t value = word.starts_with("0f") || word.starts_with("0d")
+                                 ? std::strtoull(word.c_str() + 2, &end, 16)
+                                 : static_cast<uint64_t>(std::strtoll(word.c_str(), &end, 0));
+      if (*end != '\0') throw Unsupported("PTX: initial value " + word + " of " + variable.name);
+      std::memcpy(bytes + i * variable.element_bytes, &value, variable.element_bytes);
+    }
+    symbols.addresses[variable.name] = reinterpret_cast<uint64_t>(bytes);
+  }
+  return symbols;
+}
+
+Device::Kernel& Device::prepared(const void* host_function) {
+  Kernel& kernel = kernels_.at(host_function);
+  if (kernel.program != nullptr) return kernel;
+  Module& module = modules_[static_cast<size_t>(kernel.module)];
+  if (module.parsed.empty()) {
+    for (const std::string& text : module.texts) {
+      module.parsed.push_back(read_module(text));
+      module.symbols.push_back(place_variables(module.parsed.back()));
+    }
+  }
+  for (size_t i = 0; i < module.parsed.size() && kernel.program == nullptr; ++i) {
+    for (const KernelText& text : module.parsed[i].kernels) {
+      if (text.name == kernel.name) kernel.program = decode(module.parsed[i], text, module.symbols[i]);
+    }
+  }
+  if (kernel.program == nullptr) {
+    throw Unsupported("no PTX for " + kernel.name + ": is it embedded, and uncompressed (-no-compress)?");
+  }
+  kernel.attributes.max_threads = kernel.program->max_threads;
+  for (const SharedArray& array : kernel.program->shared) kernel.attributes.static_shared += array.bytes;
+  return kernel;
+}
+
+Device::Attributes& Device::attributes(const void* host_function) {
+  return prepared(host_function).attributes;
+}
+
+bool Device::launch(const void* host_function, Extent grid, Extent block, uint32_t dynamic_shared,
+                    void** arguments, bool cooperative) {
+  try {
+    Kernel& kernel = prepared(host_function);
+    const Program& program = *kernel.program;
+    Launch launch{program, grid,    block, dynamic_shared, std::vector<std::byte>(program.parameter_bytes),
+                  memory,  options, {}};
+    launch.options.seed += launches_++;  // a repeated launch must not repeat its interleaving
+    if (cooperative) launch.options.resident_blocks = std::numeric_limits<int>::max();
+    for (size_t i = 0; i < program.parameters.size(); ++i) {
+      std::memcpy(launch.parameters.data() + program.parameters[i].offset, arguments[i],
+                  program.parameters[i].bytes);
+    }
+    const auto start = std::chrono::steady_clock::now();
+    run(launch);
+    KernelStatistics& sums = statistics_[program.kernel];
+    ++sums.launches;
+    sums.warp_steps += launch.warp_steps;
+    sums.thread_instructions += std::accumulate(launch.executed.begin(), launch.executed.end(), uint64_t{0});
+    sums.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return true;
+  } catch (const std::runtime_error& error) {
+    if (report_.empty()) report_ = error.what();
+    return false;
+  }
+}
+
+}  // namespace prospect::emulator

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tests/emulator/block.h"
+#include "tests/emulator/decode.h"
+
+namespace prospect::emulator {
+
+/// What a launch cost, summed over the launches of a kernel.
+struct KernelStatistics {
+  uint64_t launches = 0;
+  uint64_t warp_steps = 0;
+  uint64_t thread_instructions = 0;
+  double seconds = 0;
+};
+
+/// The one device of this process: its memory, its kernels, and the first fault, which stays.
+class Device {
+ public:
+  static Device& instance();
+
+  Options options;
+  DeviceMemory memory;
+
+  /// PTX texts of one translation unit, later used by kernels registered with it.
+  int add_module(std::vector<std::string> texts);
+  void add_kernel(const void* host_function, int module, std::string name);
+  bool has_kernel(const void* host_function) const { return kernels_.count(host_function) > 0; }
+
+  struct Attributes {
+    size_t static_shared = 0;
+    unsigned max_threads = 0;
+    int max_dynamic_shared = 48 << 10;
+  };
+  Attributes& attributes(const void* host_function);
+
+  /// Runs a kernel to its end. Returns false, and keeps the report, when it faults.
+  bool launch(const void* host_function, Extent grid, Extent block, uint32_t dynamic_shared, void** arguments,
+              bool cooperative);
+
+  /// The report of the first fault; empty without one.
+  const std::string& report() const { return report_; }
+  /// As a process that starts anew: tests that fault on purpose call it.
+  std::string take_report() { return std::exchange(report_, {}); }
+  const std::map<std::string, KernelStatistics>& statistics() const { return statistics_; }
+
+ private:
+  struct Module {
+    std::vector<std::string> texts;
+    std::vector<ModuleText> parsed;
+    std::vector<Symbols> symbols;
+  };
+  struct Kernel {
+    int module;
+    std::string name;
+    std::unique_ptr<Program> program;
+    Attributes attributes;
+  };
+
+  Kernel& prepared(const void* host_function);
+  Symbols place_variables(const ModuleText& module);
+
+  std::vector<Module> modules_;
+  std::unordered_map<const void*, Kernel> kernels_;
+  std::map<std::string, KernelStatistics> statistics_;
+  std::string report_;
+  uint64_t launches_ = 0;
+};
+
+}  // namespace prospect::emulator

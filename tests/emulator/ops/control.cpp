@@ -1,0 +1,65 @@
+// Jumps, ends, fences and block barriers.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tests/emulator/block.h"
+#include "tests/emulator/op_table.h"
+
+namespace prospect::emulator {
+namespace {
+
+void nothing(Warp&, const Instruction&, LaneMask) {}
+
+void leave(Warp& warp, const Instruction& instruction, LaneMask lanes) {
+  for (LaneMask left = lanes; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    const CopyQueue& copies = warp.copies[static_cast<size_t>(lane)];
+    const bool pending =
+        !copies.open.empty() || std::any_of(copies.groups.begin(), copies.groups.end(),
+                                            [](const auto& group) { return !group.empty(); });
+    if (pending) warp.fault(instruction, lane, "exits with cp.async copies in flight");
+  }
+  warp.block->note_exit();
+}
+
+void trap(Warp& warp, const Instruction& instruction, LaneMask lanes) {
+  warp.fault(instruction, std::countr_zero(lanes), "trap");
+}
+
+/// Lanes that name the same barrier and number of threads arrive together.
+template <bool waits>
+void barrier(Warp& warp, const Instruction& instruction, LaneMask lanes) {
+  const auto value = [&](size_t operand, int lane) {
+    if (operand >= instruction.operands.size()) return Barrier::kEveryThread;
+    return static_cast<int>(warp.read(instruction.operands[operand], lane));
+  };
+  while (lanes != 0) {
+    const int first = std::countr_zero(lanes);
+    const int id = value(0, first), expected = value(1, first);
+    LaneMask together = 0;
+    for (LaneMask left = lanes; left != 0; left &= left - 1) {
+      const int lane = std::countr_zero(left);
+      if (value(0, lane) == id && value(1, lane) == expected) together |= 1u << lane;
+    }
+    lanes &= ~together;
+    warp.block->arrive(warp, instruction, together, id, expected, waits);
+  }
+}
+
+}  // namespace
+
+void add_control_ops(OpTable& table) {
+  table.add("bra{,.uni}", "t", nothing, Flow::Branch);
+  table.add("{ret,exit}", "", leave, Flow::Exit);
+  table.add("trap", "", trap);
+  table.add("{bar.sync,barrier.sync,barrier.sync.aligned,bar.cta.sync}", "w?w", barrier<true>, Flow::Wait);
+  table.add("{bar.arrive,barrier.arrive,barrier.arrive.aligned}", "ww", barrier<false>);
+  // Execution is sequentially consistent: fences have nothing to do.
+  table.add("membar.{cta,gl,sys}", "", nothing);
+  table.add("fence.{sc,acq_rel}.{cta,gpu,sys,cluster}", "", nothing);
+  table.add("nanosleep.u32", "w", nothing);
+  table.add("prefetch.global.{L1,L2}", "a", nothing);
+}
+
+}  // namespace prospect::emulator

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+namespace prospect::emulator {
+
+/// Which of the warps that can run runs next.
+enum class Order {
+  Forward,   ///< the first
+  Reverse,   ///< the last; blocks run last to first too
+  Random,    ///< any, for a few instructions, with any of its lanes; blocks in random order
+  Priority,  ///< the one of highest priority; priorities are random and change rarely, so that one warp runs
+             ///< far ahead of the others: finds far more races than Random does
+};
+
+struct Options {
+  Order order = Order::Forward;
+  uint64_t seed = 1;
+  bool check = false;       ///< shadow memory: races and uninitialised reads
+  int resident_blocks = 1;  ///< blocks that run interleaved
+  uint64_t step_limit =
+      2'000'000'000;  ///< warp instructions of one launch; beyond them it is called a livelock
+};
+
+}  // namespace prospect::emulator

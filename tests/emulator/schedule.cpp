@@ -1,0 +1,168 @@
+#include "tests/emulator/schedule.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "tests/emulator/fault.h"
+#include "tests/emulator/step.h"
+
+namespace prospect::emulator {
+namespace {
+
+constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
+/// A warp that makes so many steps in a row may be spinning: others get their turn.
+constexpr uint64_t kLongTurn = 1 << 14;
+
+/// Runs blocks that are resident together.
+class Scheduler {
+ public:
+  Scheduler(Launch& launch, size_t blocks) : launch_(launch), random_(launch.options.seed) {
+    for (size_t i = 0; i < blocks; ++i) blocks_.push_back(std::make_unique<Block>(launch));
+  }
+
+  /// blocks: their numbers; at most as many as the constructor was told.
+  void run(const uint64_t* blocks, size_t count) {
+    warps_.clear();
+    for (size_t i = 0; i < count; ++i) {
+      blocks_[i]->start(blocks[i]);
+      for (Warp& warp : blocks_[i]->warps) {
+        warp.priority = priority();
+        warps_.push_back(&warp);
+      }
+    }
+    first_ = 0;
+    while (Warp* warp = pick()) turn(*warp);
+    if (std::any_of(warps_.begin(), warps_.end(), [](const Warp* warp) { return warp->live() != 0; }))
+      deadlock();
+  }
+
+ private:
+  uint32_t priority() { return 1 + static_cast<uint32_t>(random_() % 1000); }
+
+  /// The warp whose turn it is; null when none can run.
+  Warp* pick() {
+    Warp* best = nullptr;
+    const size_t count = warps_.size();
+    const bool is_random = launch_.options.order == Order::Random;
+    const size_t begin = is_random ? random_() % count : first_;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t at = (begin + i) % count;
+      Warp* warp = warps_[launch_.options.order == Order::Reverse ? count - 1 - at : at];
+      if (warp->ready == 0) continue;
+      if (launch_.options.order != Order::Priority) return warp;
+      if (best == nullptr || warp->priority > best->priority) best = warp;
+    }
+    return best;
+  }
+
+  void turn(Warp& warp) {
+    const Order order = launch_.options.order;
+    const uint64_t before = launch_.warp_steps;
+    const uint64_t budget = order == Order::Random     ? 1 + random_() % 32
+                            : order == Order::Priority ? 1 + random_() % kLongTurn
+                                                       : kLongTurn;
+    uint32_t meet = kNever;
+    const LaneMask group =
+        order == Order::Random || warp.is_spinning ? any_group(warp) : first_group(warp, meet);
+    step(warp, group, meet, budget);
+    warp.is_spinning = launch_.warp_steps - before >= budget;
+    if (warp.is_spinning && order != Order::Random) {
+      first_ = (first_ + 1) % warps_.size();
+      warp.priority = 0;
+    } else {
+      first_ = 0;
+      if (random_() % 64 == 0) warp.priority = priority();
+    }
+    if (launch_.warp_steps > launch_.options.step_limit) {
+      const auto lane = static_cast<size_t>(std::countr_zero(warp.live() | 1u << 31));
+      const Instruction& at =
+          launch_.program.code[std::min<size_t>(warp.pc[lane], launch_.program.code.size() - 1)];
+      warp.fault(at, static_cast<int>(lane), fmt::format("livelock? {} steps", launch_.warp_steps));
+    }
+  }
+
+  /// The ready lanes that are least far: the rest waits for them at `meet`, where they join again.
+  static LaneMask first_group(const Warp& warp, uint32_t& meet) {
+    uint32_t lowest = kNever;
+    for (LaneMask left = warp.ready; left != 0; left &= left - 1) {
+      lowest = std::min(lowest, warp.pc[static_cast<size_t>(std::countr_zero(left))]);
+    }
+    LaneMask group = 0;
+    for (LaneMask left = warp.ready; left != 0; left &= left - 1) {
+      const auto lane = static_cast<size_t>(std::countr_zero(left));
+      if (warp.pc[lane] == lowest) {
+        group |= 1u << lane;
+      } else {
+        meet = std::min(meet, warp.pc[lane]);
+      }
+    }
+    return group;
+  }
+
+  /// Lanes that stand where a random one stands: all of them, or some.
+  LaneMask any_group(const Warp& warp) {
+    LaneMask left = warp.ready;
+    for (uint64_t skip = random_() % static_cast<uint64_t>(std::popcount(left)); skip > 0; --skip)
+      left &= left - 1;
+    const auto chosen = static_cast<size_t>(std::countr_zero(left));
+    const LaneMask some = random_() % 2 == 0 ? kAllLanes : static_cast<LaneMask>(random_());
+    LaneMask group = 1u << chosen;
+    for (LaneMask rest = warp.ready & some; rest != 0; rest &= rest - 1) {
+      const auto lane = static_cast<size_t>(std::countr_zero(rest));
+      if (warp.pc[lane] == warp.pc[chosen]) group |= 1u << lane;
+    }
+    return group;
+  }
+
+  [[noreturn]] void deadlock() const {
+    constexpr int kMostLines = 16;
+    std::string report = "deadlock: no thread can go on\n  kernel " + launch_.program.kernel;
+    int lines = 0;
+    for (const Warp* warp : warps_) {
+      for (LaneMask left = warp->live(); left != 0 && lines < kMostLines;) {
+        const uint32_t pc = warp->pc[static_cast<size_t>(std::countr_zero(left))];
+        LaneMask together = 0;
+        for (LaneMask rest = left; rest != 0; rest &= rest - 1) {
+          if (warp->pc[static_cast<size_t>(std::countr_zero(rest))] == pc) together |= rest & -rest;
+        }
+        left &= ~together;
+        const Extent place = warp->block->place;
+        report +=
+            fmt::format("\n  block ({},{},{}) warp {} lanes {:#010x} wait at {}", place.x, place.y, place.z,
+                        warp->index, together, launch_.program.where(launch_.program.code[pc]));
+        ++lines;
+      }
+    }
+    throw Fault(report);
+  }
+
+  Launch& launch_;
+  std::mt19937_64 random_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<Warp*> warps_;
+  size_t first_ = 0;  ///< where the search for a ready warp begins
+};
+
+}  // namespace
+
+void run(Launch& launch) {
+  std::vector<uint64_t> order(launch.grid.count());
+  std::iota(order.begin(), order.end(), 0);
+  if (launch.options.order == Order::Reverse) std::reverse(order.begin(), order.end());
+  if (launch.options.order == Order::Random || launch.options.order == Order::Priority) {
+    std::shuffle(order.begin(), order.end(), std::mt19937_64(launch.options.seed));
+  }
+  launch.executed.assign(launch.program.code.size(), 0);
+  const size_t together =
+      std::min(order.size(), static_cast<size_t>(std::max(1, launch.options.resident_blocks)));
+  Scheduler scheduler(launch, together);
+  for (size_t i = 0; i < order.size(); i += together) {
+    scheduler.run(order.data() + i, std::min(together, order.size() - i));
+  }
+}
+
+}  // namespace prospect::emulator
