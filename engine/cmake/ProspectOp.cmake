@@ -23,7 +23,8 @@ function(prospect_op name)
 endfunction()
 
 # kernels/<op>/<op>.cu, compiled once, and tests/kernels/<op>_cuda_test.cpp, compiled once; linked with CUDA's runtime and
-# with the emulator. gpu.<op> skips where there is no device; emu.<op> runs three seeds of warp priorities.
+# with the emulator. gpu.<op> skips where there is no device; emu.<op> runs three seeds of warp priorities; chk.<op>
+# looks for races and reads of what nobody wrote.
 function(prospect_cuda_op name)
   add_library(${name}_cuda OBJECT ${PROJECT_SOURCE_DIR}/kernels/${name}/${name}.cu)
   target_include_directories(${name}_cuda PRIVATE ${PROJECT_SOURCE_DIR})
@@ -45,8 +46,9 @@ function(prospect_cuda_op name)
   target_link_libraries(${name}_emulated_test PRIVATE prospect_engine prospect_emulator_main)
   add_test(NAME gpu.${name} COMMAND ${name}_gpu_test)
   add_test(NAME emu.${name} COMMAND ${name}_emulated_test --gtest_brief=1 --order=priority --gtest_repeat=3)
+  add_test(NAME chk.${name} COMMAND ${name}_emulated_test --gtest_brief=1 --check)
   set_tests_properties(gpu.${name} PROPERTIES LABELS gpu TIMEOUT 600 SKIP_REGULAR_EXPRESSION "no CUDA device")
-  set_tests_properties(emu.${name} PROPERTIES LABELS emulator TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  set_tests_properties(emu.${name} chk.${name} PROPERTIES LABELS emulator TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
 endfunction()
 
 # One executable and one ctest entry for tests/<path>_test.cpp, labelled with its room.

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace prospect::emulator {
 namespace {
 
@@ -100,6 +103,7 @@ void Block::start(uint64_t number) {
     std::fill(warp.local.begin(), warp.local.end(), std::byte{0xff});
     fill_specials(warp, launch.program);
   }
+  if (launch.checker != nullptr) launch.checker->begin_block(*this);
 }
 
 int Block::live_threads() const {
@@ -136,6 +140,7 @@ void Block::arrive(Warp& warp, const Instruction& instruction, LaneMask lanes, i
     }
   }
   barrier.arrived += std::popcount(lanes);
+  if (launch.checker != nullptr) launch.checker->release(warp, lanes, barrier.clock);
   if (waits) {
     warp.at_barrier |= lanes;
     barrier.waiting.push_back({&warp, lanes, &instruction});
@@ -144,9 +149,11 @@ void Block::arrive(Warp& warp, const Instruction& instruction, LaneMask lanes, i
 }
 
 void Block::release(Barrier& barrier) {
-  const auto waiting = std::move(barrier.waiting);
-  barrier = Barrier{};
-  for (const Barrier::Waiting& each : waiting) each.warp->resume(each.lanes);
+  const Barrier complete = std::exchange(barrier, {});
+  for (const Barrier::Waiting& each : complete.waiting) {
+    each.warp->resume(each.lanes);
+    if (launch.checker != nullptr) launch.checker->acquire(*each.warp, each.lanes, complete.clock);
+  }
 }
 
 void Block::note_exit() {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "tests/emulator/checker.h"
 #include "tests/emulator/memory.h"
 #include "tests/emulator/options.h"
 #include "tests/emulator/warp.h"
@@ -29,6 +30,7 @@ struct Launch {
   Options options;
   std::vector<uint64_t> executed;  ///< lanes that executed each instruction
   uint64_t warp_steps = 0;
+  Checker* checker = nullptr;
 };
 
 /// A block's barrier: bar.sync and bar.arrive 0 to 15.
@@ -43,6 +45,7 @@ struct Barrier {
   int arrived = 0;
   const Instruction* first = nullptr;
   std::vector<Waiting> waiting;
+  Checker::Clock clock;  ///< of what its arrivals have done
 };
 
 struct Block {
@@ -52,6 +55,7 @@ struct Block {
   std::vector<Warp> warps;
   std::vector<std::byte> shared;
   std::array<Barrier, 16> barriers;
+  std::unique_ptr<Checker::BlockShadow> shadow;
 
   explicit Block(Launch& launch);
   /// Begins block `index` of the grid. Memory of an earlier one is used again, so registers begin with

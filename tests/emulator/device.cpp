@@ -37,6 +37,7 @@ Symbols Device::place_variables(const ModuleText& module) {
     if (variable.space != ".global" && variable.space != ".const") throw Unsupported("PTX: " + text);
     auto* bytes = static_cast<std::byte*>(memory.allocate(variable.bytes));
     std::memset(bytes, 0, variable.bytes);
+    if (checker() != nullptr) checker()->note_host_write(reinterpret_cast<uint64_t>(bytes), variable.bytes);
     for (size_t i = 0; i < variable.initial.size(); ++i) {
       const std::string& word = variable.initial[i];
       char* end = nullptr;
@@ -86,6 +87,7 @@ bool Device::launch(const void* host_function, Extent grid, Extent block, uint32
     Launch launch{program, grid,    block, dynamic_shared, std::vector<std::byte>(program.parameter_bytes),
                   memory,  options, {}};
     launch.options.seed += launches_++;  // a repeated launch must not repeat its interleaving
+    launch.checker = checker();
     if (cooperative) launch.options.resident_blocks = std::numeric_limits<int>::max();
     for (size_t i = 0; i < program.parameters.size(); ++i) {
       std::memcpy(launch.parameters.data() + program.parameters[i].offset, arguments[i],

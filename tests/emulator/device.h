@@ -26,6 +26,8 @@ class Device {
 
   Options options;
   DeviceMemory memory;
+  /// Null unless the options ask for checks.
+  Checker* checker() { return options.check ? &checker_ : nullptr; }
 
   /// PTX texts of one translation unit, later used by kernels registered with it.
   int add_module(std::vector<std::string> texts);
@@ -70,6 +72,7 @@ class Device {
   std::map<std::string, KernelStatistics> statistics_;
   std::string report_;
   uint64_t launches_ = 0;
+  Checker checker_{memory};
 };
 
 }  // namespace prospect::emulator

@@ -1,5 +1,5 @@
 // Tests of kernels on the emulated device:
-//   layernorm_emulated_test [--order=forward|reverse|random|priority] [--seed=N] [--statistics]
+//   layernorm_emulated_test [--order=forward|reverse|random|priority] [--seed=N] [--check] [--statistics]
 //   [--gtest_...]
 // Each repetition (--gtest_repeat) has a seed of its own.
 #include <fmt/format.h>
@@ -53,6 +53,8 @@ int run(int argc, char** argv) {
       options.order = Order::Random;
     } else if (word == "--order=priority") {
       options.order = Order::Priority;
+    } else if (word == "--check") {
+      options.check = true;
     } else if (word == "--statistics") {
       statistics = true;
     } else if (word.starts_with("--seed=")) {

@@ -16,6 +16,7 @@ namespace prospect::emulator {
 class PtxHarness {
  public:
   Options options;
+  bool words_written = true;  ///< whether the checker takes `words` for written
 
   /// `body` finds the addresses of `words` in %out and of `inputs` in %in, and registers %p0-7, %h0-7,
   /// %w0-15, %d0-7. Returns what stands in `words` afterwards.
@@ -54,6 +55,11 @@ ret;
                   memory_,  options,  {}};
     std::memcpy(launch.parameters.data(), &out, 8);
     std::memcpy(launch.parameters.data() + 8, &in, 8);
+    if (options.check) {
+      launch.checker = &checker_;
+      if (words_written) checker_.note_host_write(reinterpret_cast<uint64_t>(out), words.size() * 8);
+      checker_.note_host_write(reinterpret_cast<uint64_t>(in), inputs.size() * 8);
+    }
     emulator::run(launch);
     std::memcpy(words.data(), out, words.size() * 8);
     return words;
@@ -71,6 +77,7 @@ ret;
 
  private:
   DeviceMemory memory_;
+  Checker checker_{memory_};
 };
 
 }  // namespace prospect::emulator

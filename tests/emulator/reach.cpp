@@ -25,6 +25,9 @@ std::byte* reach_shared(Warp& warp, const Instruction& instruction, int lane, ui
     warp.fault(instruction, lane,
                fmt::format("shared {} out of bounds: {} bytes at {:#x}", verb(access), bytes, address));
   }
+  if (block.launch.checker != nullptr) {
+    block.launch.checker->shared_access(warp, instruction, lane, offset, bytes, access);
+  }
   return block.shared.data() + offset;
 }
 
@@ -46,6 +49,9 @@ std::byte* reach_global(Warp& warp, const Instruction& instruction, int lane, ui
   if (!found->live) {
     warp.fault(instruction, lane,
                fmt::format("global {} after cudaFree: {} bytes at {:#x}", verb(access), bytes, address));
+  }
+  if (Checker* checker = warp.block->launch.checker) {
+    checker->global_access(warp, instruction, lane, address, bytes, access);
   }
   return reinterpret_cast<std::byte*>(address);
 }

@@ -156,6 +156,7 @@ void run(Launch& launch) {
   if (launch.options.order == Order::Random || launch.options.order == Order::Priority) {
     std::shuffle(order.begin(), order.end(), std::mt19937_64(launch.options.seed));
   }
+  if (launch.checker != nullptr) launch.checker->begin_launch();
   launch.executed.assign(launch.program.code.size(), 0);
   const size_t together =
       std::min(order.size(), static_cast<size_t>(std::max(1, launch.options.resident_blocks)));

@@ -28,12 +28,28 @@ void trap(Warp& warp, const Instruction& instruction, LaneMask lanes) {
 }
 
 /// Lanes that name the same barrier and number of threads arrive together.
+/// bar.sync is for whole warps. Lanes at lower instructions run first, so those that are elsewhere have
+/// passed by (with random orders that need not be).
+void check_convergence(Warp& warp, const Instruction& instruction, LaneMask lanes) {
+  const Launch& launch = warp.block->launch;
+  const LaneMask elsewhere = warp.live() & ~lanes;
+  if (launch.checker == nullptr || launch.options.order == Order::Random || warp.is_spinning ||
+      elsewhere == 0)
+    return;
+  const int other = std::countr_zero(elsewhere);
+  const Instruction& stands = launch.program.code[warp.pc[static_cast<size_t>(other)]];
+  warp.fault(instruction, std::countr_zero(lanes),
+             fmt::format("diverged barrier: lanes {:#010x} come without lanes {:#010x} of their warp, at {}",
+                         lanes, elsewhere, launch.program.where(stands)));
+}
+
 template <bool waits>
 void barrier(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   const auto value = [&](size_t operand, int lane) {
     if (operand >= instruction.operands.size()) return Barrier::kEveryThread;
     return static_cast<int>(warp.read(instruction.operands[operand], lane));
   };
+  if (instruction.op->spelling != "barrier.sync") check_convergence(warp, instruction, lanes);
   while (lanes != 0) {
     const int first = std::countr_zero(lanes);
     const int id = value(0, first), expected = value(1, first);

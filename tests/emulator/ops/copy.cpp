@@ -32,6 +32,9 @@ void announce(Warp& warp, const Instruction& instruction, LaneMask lanes) {
       const std::byte* byte = warp.reach(instruction, lane, Space::Global, value(1) + i, 1, Access::Read);
       if (i == 0) from = byte;
     }
+    if (Checker* checker = warp.block->launch.checker) {
+      checker->note_copy(warp, static_cast<uint64_t>(to - warp.block->shared.data()), bytes, true);
+    }
     warp.copies[static_cast<size_t>(lane)].open.push_back({to, from, given, bytes - given});
   }
 }
@@ -44,9 +47,16 @@ void commit(Warp& warp, const Instruction&, LaneMask lanes) {
   }
 }
 
-void finish(CopyQueue& queue, size_t groups_left) {
+/// The copies write now: for the checker that counts beside the moment at which they were announced.
+void finish(Warp& warp, const Instruction& instruction, int lane, uint64_t groups_left) {
+  CopyQueue& queue = warp.copies[static_cast<size_t>(lane)];
   for (; queue.groups.size() > groups_left; queue.groups.pop_front()) {
     for (const PendingCopy& copy : queue.groups.front()) {
+      if (Checker* checker = warp.block->launch.checker) {
+        const auto offset = static_cast<uint64_t>(copy.to - warp.block->shared.data());
+        checker->shared_access(warp, instruction, lane, offset, copy.bytes + copy.zeros, Access::Write);
+        checker->note_copy(warp, offset, copy.bytes + copy.zeros, false);
+      }
       if (copy.bytes > 0) std::memcpy(copy.to, copy.from, copy.bytes);
       std::memset(copy.to + copy.bytes, 0, copy.zeros);
     }
@@ -56,13 +66,13 @@ void finish(CopyQueue& queue, size_t groups_left) {
 void wait_group(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
-    finish(warp.copies[static_cast<size_t>(lane)], warp.read(instruction.operands[0], lane));
+    finish(warp, instruction, lane, warp.read(instruction.operands[0], lane));
   }
 }
 
 void wait_all(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   commit(warp, instruction, lanes);
-  for (; lanes != 0; lanes &= lanes - 1) finish(warp.copies[static_cast<size_t>(std::countr_zero(lanes))], 0);
+  for (; lanes != 0; lanes &= lanes - 1) finish(warp, instruction, std::countr_zero(lanes), 0);
 }
 
 }  // namespace

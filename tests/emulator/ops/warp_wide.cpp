@@ -86,7 +86,14 @@ void active_mask(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   for_lanes(lanes, [&](int lane) { warp.lanes<uint32_t>(instruction.operands[0])[lane] = lanes; });
 }
 
-void nothing(Warp&, const Instruction&, LaneMask) {}
+/// What the members did is before what they do from now on.
+void synchronise(Warp& warp, const Instruction&, LaneMask members) {
+  Checker* checker = warp.block->launch.checker;
+  if (checker == nullptr) return;
+  Checker::Clock clock;
+  checker->release(warp, members, clock);
+  checker->acquire(warp, members, clock);
+}
 
 /// The mask is the last operand of them all.
 template <Together together>
@@ -102,7 +109,7 @@ void add(OpTable& table, const std::string& spelling, const char* letters) {
 }  // namespace
 
 void add_warp_ops(OpTable& table) {
-  add<nothing>(table, "bar.warp.sync", "w");
+  add<synchronise>(table, "bar.warp.sync", "w");
   add<shuffle<Shuffle::Up>>(table, "shfl.sync.up.b32", "W|Pwwww");
   add<shuffle<Shuffle::Down>>(table, "shfl.sync.down.b32", "W|Pwwww");
   add<shuffle<Shuffle::Butterfly>>(table, "shfl.sync.bfly.b32", "W|Pwwww");

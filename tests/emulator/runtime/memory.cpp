@@ -4,6 +4,7 @@
 #include "tests/emulator/runtime/status.h"
 
 using prospect::emulator::Allocation;
+using prospect::emulator::Checker;
 using prospect::emulator::Device;
 using prospect::emulator::DeviceMemory;
 using prospect::emulator::finish;
@@ -19,12 +20,19 @@ bool is_valid(const void* address, size_t bytes) {
   return found != nullptr && found->live && place - found->base + bytes <= found->bytes;
 }
 
+void note_write(const void* address, size_t bytes) {
+  if (Checker* checker = Device::instance().checker()) {
+    checker->note_host_write(reinterpret_cast<uint64_t>(address), bytes);
+  }
+}
+
 cudaError_t allocate(void** address, size_t bytes) {
   *address = Device::instance().memory.allocate(bytes);
   return finish(*address == nullptr ? cudaErrorMemoryAllocation : cudaSuccess);
 }
 
 cudaError_t release(void* address) {
+  if (Checker* checker = Device::instance().checker()) checker->forget(reinterpret_cast<uint64_t>(address));
   const bool ok = address == nullptr || Device::instance().memory.release(address);
   return finish(ok ? cudaSuccess : cudaErrorInvalidValue);
 }
@@ -32,12 +40,14 @@ cudaError_t release(void* address) {
 cudaError_t copy(void* to, const void* from, size_t bytes) {
   if (!is_valid(to, bytes) || !is_valid(from, bytes)) return finish(cudaErrorInvalidValue);
   std::memmove(to, from, bytes);
+  note_write(to, bytes);
   return finish(cudaSuccess);
 }
 
 cudaError_t fill(void* to, int value, size_t bytes) {
   if (!is_valid(to, bytes)) return finish(cudaErrorInvalidValue);
   std::memset(to, value, bytes);
+  note_write(to, bytes);
   return finish(cudaSuccess);
 }
 
