@@ -56,8 +56,7 @@ __global__ void __launch_bounds__(1024) layernorm_backward_kernel(LayerNormBackw
   __shared__ float partial[2][2][kWarp];
   const int columns = static_cast<int>(args.columns);
   const RowSlice<T> slice{columns, vectors};
-  const int64_t each = (args.rows + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * each;
-  const int64_t end = begin + each < args.rows ? begin + each : args.rows;
+  const int64_t begin = args.rows * blockIdx.x / gridDim.x, end = args.rows * (blockIdx.x + 1) / gridDim.x;
   const float share = 1 / static_cast<float>(columns);
 
   float dweight[kRowValues] = {}, dbias[kRowValues] = {};

@@ -162,8 +162,9 @@ class LayerNormCase {
 
 class LayerNormCuda : public CudaTest {};
 
-// One row, one column, whole vectors, odd columns, a ragged last warp, several warps, more rows than blocks.
-constexpr Shape2 kShapes[] = {{1, 64}, {3, 1}, {2, 8}, {5, 129}, {3, 520}, {2, 1000}, {270, 24}};
+// One row, one column, whole vectors, odd columns, a ragged last warp, several warps, and more rows
+// than backward has blocks: some take two.
+constexpr Shape2 kShapes[] = {{1, 64}, {3, 1}, {2, 8}, {5, 129}, {3, 520}, {2, 1000}, {266, 520}};
 
 TEST_F(LayerNormCuda, SinglePrecisionAgreesWithTheCpuInDouble) {
   for (const Shape2 shape : kShapes) {
