@@ -38,7 +38,9 @@ void write_folder(const std::filesystem::path& folder,
   const Cleanup cleanup{temporary};
   fill(temporary);
   sync_folder(temporary);
-  if (fs::exists(target)) {
+  if (fs::exists(fs::symlink_status(target, error))) {
+    fs::remove_all(replaced, error);
+    check(error, replaced, "cannot remove what an interrupted run left");
     fs::rename(target, replaced, error);
     check(error, target, "cannot replace");
   }

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "engine/files.h"
 #include "tests/support/temporary_folder.h"
+#include "train/output_folder.h"
 
 namespace prospect::test {
 namespace {
@@ -38,6 +40,18 @@ std::vector<std::string> names_in(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+TEST(WriteFolder, TakesThePlaceOfAFolderThoughAnInterruptedRunLeftAnOlderOne) {
+  const TemporaryFolder folder;
+  for (const char* left : {"model", "model.replaced", "model.partial"}) {
+    fs::create_directory(folder / left);
+    folder.write(std::string(left) + "/old", "old");
+  }
+  write_folder(folder / "model",
+               [](const fs::path& temporary) { write_atomically(temporary / "new", "new"); });
+  EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"model"});
+  EXPECT_EQ(names_in(folder / "model"), std::vector<std::string>{"new"});
 }
 
 void write(const fs::path& path, const std::string& text) {
