@@ -92,11 +92,18 @@ Tensor advance(const Transformer& transformer, const KeyValueCache& cache, std::
   return convert(matmul(picked, transformer.head_weight()).value(), DType::F32);
 }
 
+void require_finite(const Tensor& logits) {
+  for (const float logit : logits.values<float>()) {
+    if (!std::isfinite(logit))
+      fail(ExitCode::NumericStop, "generate: the model gives a logit that is not finite");
+  }
+}
+
 void check_prompts(const ModelConfig& config, const std::vector<std::vector<int32_t>>& prompts,
                    const SamplingOptions& options) {
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (prompts[i].empty()) fail(ExitCode::BadData, "generate: prompt {} has no token", i + 1);
-    if (std::ssize(prompts[i]) + options.max_new_tokens > config.max_positions) {
+    if (options.max_new_tokens > config.max_positions - std::ssize(prompts[i])) {
       fail(ExitCode::BadData,
            "generate: prompt {} has {} tokens; with {} new ones that passes the model's {}", i + 1,
            prompts[i].size(), options.max_new_tokens, config.max_positions);
@@ -171,6 +178,7 @@ std::vector<std::vector<int32_t>> generate(const Transformer& transformer,
   for (size_t i = 0; i < prompts.size(); ++i) streams.push_back({i, 0, prompts[i]});
   for (int64_t step = 0; step < options.max_new_tokens && !streams.empty(); ++step) {
     const Tensor logits = advance(transformer, cache, streams);
+    require_finite(logits);
     const auto row_size = static_cast<size_t>(logits.size(1));
     parallel_for(std::ssize(streams), [&](int64_t s) {
       Stream& stream = streams[static_cast<size_t>(s)];

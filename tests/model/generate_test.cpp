@@ -74,6 +74,12 @@ TEST(Generate, DependsOnSeedAndIndexNotOnNeighbours) {
   EXPECT_NE(generate(transformer, {a}, {.max_new_tokens = 12, .seed = 6}).front(), both[0]);
 }
 
+TEST(Generate, StopsAtLogitsThatAreNotFinite) {
+  const Model model = load_model(kGolden / "parity/llama", {}, Device::cpu());
+  model.parameters["final_norm.weight"].value().data<float>()[0] = std::nanf("");
+  EXPECT_THROW(generate(Transformer(model), {{3}}, {.max_new_tokens = 2}), Error);
+}
+
 TEST(Generate, RefusesPromptsThatCannotBeContinued) {
   const Model model = load_model(kGolden / "parity/llama", {}, Device::cpu());
   EXPECT_THROW(generate(Transformer(model), {{}}, {}), Error);
