@@ -37,7 +37,10 @@ void add_train_options(CLI::App& command, TrainOptions& options, std::string& co
 /// Defaults, then the config file, then what the command line gave.
 TrainOptions merge(const CLI::App& command, const TrainOptions& given, std::string config) {
   TrainOptions merged;
-  if (given.resume && config.empty()) config = given.out + "/config.toml";
+  if (given.resume && config.empty()) {
+    if (given.out.empty()) fail(ExitCode::Usage, "--resume: name the folder of the run with --out");
+    config = given.out + "/config.toml";
+  }
   if (!config.empty()) apply_toml(merged, read_text(config, 1 << 20), config);
   visit_options(merged, [&](const char* name, auto& target, const char*, const char*) {
     if (command.count("--" + with_dashes(name)) == 0) return;
@@ -136,7 +139,7 @@ constexpr const char* kFooter =
     "              prospect train   --model DIR --data rows.jsonl --out run --learning-rate 1e-5\n"
     "              prospect generate --model run/model --prompt \"...\"\n"
     "Exit codes: 0 ok, 2 usage, 65 bad data or model file, 66 missing input, 70 bug, 74 I/O failure,\n"
-    "            75 preempted after a checkpoint, 76 lost a peer, 78 bad configuration, 79 numeric stop.";
+    "            78 bad configuration, 79 numeric stop.";
 
 }  // namespace
 

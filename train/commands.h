@@ -50,7 +50,7 @@ void run_convert(const ConvertOptions& options);
 
 /// "f32", "bf16" or "f64". Throws: Error(BadConfig).
 DType parse_dtype(const std::string& name);
-/// Uses `threads` CPU threads from here on; 0: as many as the machine has.
+/// Uses `threads` CPU threads from here on; 0: as many as the machine has. Throws: Error(BadConfig).
 void use_threads(int64_t threads);
 
 }  // namespace prospect

@@ -21,6 +21,14 @@ std::string end_text(const ModelConfig& config, const Tokenizer& tokenizer, cons
   return tokenizer.token(config.eos_tokens.front());
 }
 
+Examples examples_of(const std::vector<Row>& rows, const Tokenizer& tokenizer, const Corpus& corpus) {
+  return make_examples(rows, [&](std::string_view text) { return tokenizer.encode(text); },
+                       {.source = corpus.data,
+                        .eos_text = corpus.eos_text,
+                        .max_length = corpus.max_length,
+                        .vocab_size = corpus.config.vocab_size});
+}
+
 }  // namespace
 
 Corpus load_corpus(const CorpusOptions& options) {
@@ -32,12 +40,32 @@ Corpus load_corpus(const CorpusOptions& options) {
   const MappedFile file(options.data);
   corpus.digest = XXH3_64bits(file.bytes().data(), file.bytes().size());
   const Tokenizer tokenizer = Tokenizer::load(options.model);
-  corpus.examples = make_examples(rows, [&](std::string_view text) { return tokenizer.encode(text); },
-                                  {.source = options.data,
-                                   .eos_text = end_text(corpus.config, tokenizer, options.model),
-                                   .max_length = corpus.max_length,
-                                   .vocab_size = corpus.config.vocab_size});
+  corpus.data = options.data;
+  corpus.eos_text = end_text(corpus.config, tokenizer, options.model);
+  corpus.examples = examples_of(rows, tokenizer, corpus);
   return corpus;
+}
+
+void require_shared_tokens(const Corpus& corpus, const std::string& reference) {
+  const ModelConfig config = load_config(reference);
+  if (config.vocab_size != corpus.config.vocab_size) {
+    fail(ExitCode::BadConfig, "--reference: has {} tokens, the model {}; both must share a tokenizer",
+         config.vocab_size, corpus.config.vocab_size);
+  }
+  const Examples theirs =
+      examples_of(read_rows(corpus.data, {.label_required = false}), Tokenizer::load(reference), corpus);
+  const bool same = std::equal(corpus.examples.list.begin(), corpus.examples.list.end(), theirs.list.begin(),
+                               theirs.list.end(), [](const Example& a, const Example& b) {
+                                 return a.prompt == b.prompt && a.completion == b.completion;
+                               });
+  if (!same) {
+    fail(ExitCode::BadConfig, "--reference: its tokenizer splits {} otherwise than the model's", corpus.data);
+  }
+  for (const Example& example : corpus.examples.list) {
+    if (example.tokens() <= config.max_positions) continue;
+    fail(ExitCode::BadConfig, "--reference: has {} positions, {}:{} needs {}; lower --max-length",
+         config.max_positions, corpus.data, example.line, example.tokens());
+  }
 }
 
 }  // namespace prospect

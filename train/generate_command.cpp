@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <optional>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/files.h"
@@ -19,10 +21,30 @@ void check_generate_options(const GenerateOptions& options) {
          "generate: give either --prompt TEXT or --data FILE with rows that have a \"prompt\"");
   }
   if (options.max_new_tokens <= 0) fail(ExitCode::BadConfig, "--max-new-tokens: must be above 0");
-  if (options.temperature < 0) fail(ExitCode::BadConfig, "--temperature: must not be negative");
+  if (!(options.temperature >= 0)) fail(ExitCode::BadConfig, "--temperature: must not be negative");
   if (options.top_k < 0) fail(ExitCode::BadConfig, "--top-k: must not be negative");
-  if (options.top_p <= 0 || options.top_p > 1) fail(ExitCode::BadConfig, "--top-p: must be in (0, 1]");
+  if (!(options.top_p > 0 && options.top_p <= 1)) fail(ExitCode::BadConfig, "--top-p: must be in (0, 1]");
   if (options.batch_size <= 0) fail(ExitCode::BadConfig, "--batch-size: must be above 0");
+}
+
+/// Every prompt is known to have a continuation before the first one is written.
+void check_prompts(const std::vector<Prompt>& prompts, const std::vector<std::vector<int32_t>>& ids,
+                   const ModelConfig& config, const GenerateOptions& options) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::string place =
+        options.data.empty() ? "--prompt" : fmt::format("{}:{} prompt", options.data, prompts[i].line);
+    if (ids[i].empty()) fail(ExitCode::BadData, "{}: has no tokens", place);
+    if (options.max_new_tokens > config.max_positions - std::ssize(ids[i])) {
+      fail(ExitCode::BadData, "{}: has {} tokens; with {} new ones that passes the model's {} positions",
+           place, ids[i].size(), options.max_new_tokens, config.max_positions);
+    }
+    for (const int32_t id : ids[i]) {
+      if (id >= config.vocab_size) {
+        fail(ExitCode::BadData, "{}: the tokenizer gives token {}, but the model has {} of them", place, id,
+             config.vocab_size);
+      }
+    }
+  }
 }
 
 std::string json_line(const std::string& prompt, const std::string& completion) {
@@ -40,6 +62,9 @@ void run_generate(const GenerateOptions& options) {
   const Tokenizer tokenizer = Tokenizer::load(options.model);
   std::vector<std::vector<int32_t>> ids;
   for (const Prompt& prompt : prompts) ids.push_back(tokenizer.encode(prompt.text));
+  check_prompts(prompts, ids, load_config(options.model), options);
+  std::optional<AtomicFile> file;
+  if (!options.out.empty()) file.emplace(options.out);
   const Model model = load_model(options.model, {.dtype = parse_dtype(options.dtype)}, Device::cpu());
   const Transformer transformer(model);
   const SamplingOptions sampling{.max_new_tokens = options.max_new_tokens,
@@ -48,7 +73,6 @@ void run_generate(const GenerateOptions& options) {
                                  .top_p = options.top_p,
                                  .seed = static_cast<uint64_t>(options.seed),
                                  .token_limit = tokenizer.size()};
-  std::string lines;
   Progress progress("generate", 0, std::ssize(prompts));
   for (size_t begin = 0; begin < ids.size(); begin += static_cast<size_t>(options.batch_size)) {
     const size_t end = std::min(ids.size(), begin + static_cast<size_t>(options.batch_size));
@@ -58,12 +82,12 @@ void run_generate(const GenerateOptions& options) {
     for (size_t i = 0; i < answers.size(); ++i) {
       const std::string text = tokenizer.decode(answers[i], true);
       if (options.out.empty()) progress.line(prompts[begin + i].text + text);
-      lines += json_line(prompts[begin + i].text, text);
+      if (file) file->write(json_line(prompts[begin + i].text, text));
     }
     progress.advance(static_cast<int64_t>(end));
   }
-  if (options.out.empty()) return;
-  write_atomically(options.out, lines);
+  if (!file) return;
+  file->commit();
   progress.line(fmt::format("{}: {} continuations", options.out, prompts.size()));
 }
 

@@ -11,12 +11,6 @@ namespace prospect {
 
 namespace {
 
-int64_t parameter_count(const ModelConfig& config) {
-  int64_t count = 0;
-  for (const ParameterSpec& spec : parameter_layout(config)) count += element_count(spec.shape);
-  return count;
-}
-
 void print_model(const ModelConfig& config, const std::string& path) {
   fmt::print("model {}\n", path);
   fmt::print("  {}: {} layers, hidden {}, {} heads ({} for keys), MLP {}, {} tokens, {} positions{}\n",
@@ -75,7 +69,6 @@ void run_inspect(const InspectOptions& options) {
                options.data);
   }
   print_memory(plan_memory(config, {.dtype = parse_dtype(options.dtype),
-                                    .parameters = parameter_count(config),
                                     .micro_batch_tokens = options.micro_batch_tokens,
                                     .gradient_checkpointing = options.gradient_checkpointing}));
 }

@@ -1,5 +1,7 @@
 #include "train/memory_plan.h"
 
+#include "model/layout.h"
+
 namespace prospect {
 
 namespace {
@@ -15,6 +17,12 @@ int64_t kept_values_per_token(const ModelConfig& config) {
 
 }  // namespace
 
+int64_t parameter_count(const ModelConfig& config) {
+  int64_t count = 0;
+  for (const ParameterSpec& spec : parameter_layout(config)) count += element_count(spec.shape);
+  return count;
+}
+
 int64_t MemoryPlan::total() const {
   int64_t sum = 0;
   for (const auto& [name, bytes] : parts) sum += bytes;
@@ -23,7 +31,7 @@ int64_t MemoryPlan::total() const {
 
 MemoryPlan plan_memory(const ModelConfig& config, const MemoryPlanOptions& options) {
   const int64_t element = dtype_bytes(options.dtype), state = dtype_bytes(compute_dtype(options.dtype));
-  const int64_t n = options.parameters;
+  const int64_t n = parameter_count(config);
   const bool master = options.dtype == DType::BF16;
   MemoryPlan plan;
   plan.parts.emplace_back("weights", n * element);

@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <limits>
 #include <set>
 
 #include "kernels/common/check.h"
@@ -120,19 +121,27 @@ void check_options(const TrainOptions& options) {
   require_that(options.adam_beta2 >= 0 && options.adam_beta2 < 1, "adam-beta2", "must be in [0, 1)");
   require_that(options.adam_epsilon > 0, "adam-epsilon", "must be above 0");
   require_that(options.max_grad_norm >= 0, "max-grad-norm", "must not be negative");
-  require_that(options.num_train_epochs > 0, "num-train-epochs", "must be above 0");
-  require_that(options.max_steps == -1 || options.max_steps > 0, "max-steps", "must be above 0, or -1");
+  // The upper bounds keep products of counts in 64 bits and the number of steps in 31.
+  constexpr int64_t kMostRows = 1 << 20, kMost = std::numeric_limits<int32_t>::max();
+  require_that(options.num_train_epochs > 0 && options.num_train_epochs <= 1e6, "num-train-epochs",
+               "must be above 0, at most 1e6");
+  require_that(options.max_steps == -1 || (options.max_steps > 0 && options.max_steps <= kMost), "max-steps",
+               "must be above 0 and below 2^31, or -1");
   require_that(options.max_length >= 2, "max-length", "must be at least 2");
-  require_that(options.per_device_train_batch_size > 0, "per-device-train-batch-size", "must be above 0");
-  require_that(options.gradient_accumulation_steps > 0, "gradient-accumulation-steps", "must be above 0");
+  require_that(options.per_device_train_batch_size > 0 && options.per_device_train_batch_size <= kMostRows,
+               "per-device-train-batch-size", "must be above 0, at most 2^20");
+  require_that(options.gradient_accumulation_steps > 0 && options.gradient_accumulation_steps <= kMostRows,
+               "gradient-accumulation-steps", "must be above 0, at most 2^20");
   require_that(options.seed >= 0, "seed", "must not be negative");
   require_that(options.logging_steps > 0, "logging-steps", "must be above 0");
   require_that(options.eval_steps >= 0, "eval-steps", "must not be negative");
   require_that(options.save_steps >= 0, "save-steps", "must not be negative");
   require_that(options.save_total_limit > 0, "save-total-limit", "must be above 0");
-  require_that(options.micro_batch_tokens > 0, "micro-batch-tokens", "must be above 0");
+  require_that(options.micro_batch_tokens > 0 && options.micro_batch_tokens <= kMost, "micro-batch-tokens",
+               "must be above 0 and below 2^31");
   require_that(options.threads >= 0, "threads", "must not be negative");
-  require_that(options.memory_gib >= 0, "memory-gib", "must not be negative");
+  require_that(options.memory_gib >= 0 && options.memory_gib <= 1e6, "memory-gib",
+               "must not be negative, at most 1e6");
 }
 
 }  // namespace prospect

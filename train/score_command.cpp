@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "engine/files.h"
@@ -31,9 +32,27 @@ std::vector<Tensor> score_with(const std::string& path, const ScoreOptions& opti
   return score_sequences(Transformer(model), sequences, options.micro_batch_tokens).log_probabilities;
 }
 
+void check_score_options(const ScoreOptions& options) {
+  if (!(options.beta > 0)) fail(ExitCode::BadConfig, "--beta: must be above 0");
+  if (options.max_length < 0) fail(ExitCode::BadConfig, "--max-length: must not be negative");
+  if (options.micro_batch_tokens <= 0) fail(ExitCode::BadConfig, "--micro-batch-tokens: must be above 0");
+}
+
+/// The sum of a row's log-probabilities. JSON has no NaN, so one stops the command.
+double finite_sum(const Tensor& values, const Example& example, const ScoreOptions& options,
+                  const std::string& model) {
+  const double sum = sum_of(values);
+  if (!std::isfinite(sum)) {
+    fail(ExitCode::NumericStop, "{}:{} completion: {} gives it a log-probability that is not finite",
+         options.data, example.line, model);
+  }
+  return sum;
+}
+
 }  // namespace
 
 void run_score(const ScoreOptions& options) {
+  check_score_options(options);
   use_threads(options.threads);
   const Corpus corpus = load_corpus({.model = options.model,
                                      .data = options.data,
@@ -45,6 +64,7 @@ void run_score(const ScoreOptions& options) {
          "{}:{} prompt: alone fills the {} tokens of --max-length; every row needs a score", options.data,
          corpus.examples.first_dropped_line, corpus.max_length);
   }
+  if (!options.reference.empty()) require_shared_tokens(corpus, options.reference);
   AtomicFile file(options.out);
   std::vector<Sequence> sequences;
   for (const Example& example : examples) sequences.push_back(matched_sequence(example, example.row));
@@ -56,12 +76,12 @@ void run_score(const ScoreOptions& options) {
   std::vector<bool> labels;
   for (size_t i = 0; i < policy.size(); ++i) {
     const Example& example = examples[i];
-    const double sum = sum_of(policy[i]);
+    const double sum = finite_sum(policy[i], example, options, options.model);
     std::string line =
         fmt::format("{{\"prompt_tokens\": {}, \"completion_tokens\": {}, \"logps\": {}, \"sum\": {}",
                     example.prompt.size(), example.completion.size(), number_list(policy[i]), sum);
     if (!reference.empty()) {
-      const double reference_sum = sum_of(reference[i]);
+      const double reference_sum = finite_sum(reference[i], example, options, options.reference);
       rewards.push_back(options.beta * (sum - reference_sum));
       labels.push_back(example.label);
       line += fmt::format(", \"reference_sum\": {}, \"reward\": {}", reference_sum, rewards.back());
@@ -70,7 +90,7 @@ void run_score(const ScoreOptions& options) {
   }
   file.commit();
   fmt::print("{}: {} rows scored\n", options.out, policy.size());
-  if (!rewards.empty()) {
+  if (!rewards.empty() && corpus.examples.desirable() > 0 && corpus.examples.undesirable() > 0) {
     fmt::print("AUC of the reward against the labels: {:.3f}\n", area_under_curve(rewards, labels));
   }
 }

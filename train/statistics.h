@@ -17,9 +17,8 @@ struct Statistics {
     kEntropySum,  ///< over completion tokens
     kKlSum,
     kKlSquares,
-    kKlCount,    ///< log-ratios of mismatched pairs
-    kCorrect,    ///< rows whose log-ratio lies on the side of z0 that their label asks for
-    kNonFinite,  ///< rows whose value is not a number
+    kKlCount,  ///< log-ratios of mismatched pairs
+    kCorrect,  ///< rows whose log-ratio lies on the side of z0 that their label asks for
     kChosenRows,
     kChosenRatio,
     kChosenLogp,

@@ -15,17 +15,25 @@ namespace fs = std::filesystem;
 /// A folder that holds a run already is refused: two runs in one folder would mix their checkpoints.
 void require_fresh_run(const TrainOptions& options) {
   const fs::path out = options.out;
-  if (!options.resume && (fs::exists(out / "checkpoints") || fs::exists(out / "metrics.jsonl"))) {
+  if (options.resume) return;
+  if (fs::exists(out / "checkpoints")) {
     fail(ExitCode::BadConfig,
          "--out: {} holds a run already; say --resume to go on with it, or choose another folder",
          options.out);
   }
+  if (fs::exists(out / "metrics.jsonl")) {
+    fail(ExitCode::BadConfig,
+         "--out: {} holds what is left of a run that ended before its first checkpoint; delete it, or choose "
+         "another folder",
+         options.out);
+  }
 }
 
-void require_memory(const TrainOptions& options, const ModelConfig& config, int64_t parameters) {
+/// Before the weights are read: a model that cannot be trained here is refused at once.
+void require_memory(const TrainOptions& options) {
   if (options.memory_gib == 0) return;
+  const ModelConfig config = load_config(options.model);
   const MemoryPlan plan = plan_memory(config, {.dtype = parse_dtype(options.dtype),
-                                               .parameters = parameters,
                                                .micro_batch_tokens = options.micro_batch_tokens,
                                                .gradient_checkpointing = options.gradient_checkpointing,
                                                .reference = options.objective != "lm"});
@@ -59,6 +67,11 @@ DType parse_dtype(const std::string& name) {
 }
 
 void use_threads(int64_t threads) {
+  // The OpenMP runtime ends the process where it cannot start as many as it is told.
+  constexpr int64_t kMostThreads = 1024;
+  if (threads < 0 || threads > kMostThreads) {
+    fail(ExitCode::BadConfig, "--threads: must be 0 to {}, got {}", kMostThreads, threads);
+  }
   if (threads > 0) omp_set_num_threads(static_cast<int>(threads));
 }
 
@@ -68,8 +81,8 @@ void run_train(TrainOptions options) {
   use_threads(options.threads);
   const auto budget = static_cast<int64_t>(options.memory_gib * (1 << 30));
   const Device device = Device::cpu({.memory_budget_bytes = budget});
+  require_memory(options);
   RunInputs inputs = load_inputs(options, device);
-  require_memory(options, inputs.policy.config, inputs.policy.parameters.count());
   print_start(options, inputs);
   Trainer trainer(options, inputs);
   if (options.resume) trainer.resume();

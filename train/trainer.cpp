@@ -87,6 +87,7 @@ RunInputs load_inputs(const TrainOptions& options, const Device& device) {
   Corpus corpus = corpus_for(options, options.data);
   std::optional<Corpus> held_out;
   if (!options.eval_data.empty()) held_out = corpus_for(options, options.eval_data);
+  if (!options.reference.empty()) require_shared_tokens(corpus, options.reference);
   const auto load = [&](const std::string& path, bool trainable) {
     const LoadOptions load_options{.dtype = parse_dtype(options.dtype), .trainable = trainable};
     const bool draw = options.from_scratch && path == options.model;
@@ -97,10 +98,6 @@ RunInputs load_inputs(const TrainOptions& options, const Device& device) {
   std::optional<Model> reference;
   if (options.objective != "lm") {
     reference = load(options.reference.empty() ? options.model : options.reference, false);
-    if (reference->config.vocab_size != policy.config.vocab_size) {
-      fail(ExitCode::BadConfig, "--reference: has {} tokens, the model {}; both must share a tokenizer",
-           reference->config.vocab_size, policy.config.vocab_size);
-    }
   }
   return {std::move(corpus), std::move(held_out), std::move(policy), std::move(reference)};
 }
@@ -196,9 +193,11 @@ void Trainer::evaluate(MetricsLog& log, Progress& progress) {
   metrics.emplace_back("epoch", epoch());
   metrics.emplace_back("step", static_cast<double>(done_));
   log.write(metrics);
-  progress.line(fmt::format("eval at step {}: loss {:.4f}, reward AUC {:.3f}", done_,
-                            find_metric(metrics, "eval_loss", 0),
-                            find_metric(metrics, "eval_rewards/auc", 0.5)));
+  std::string text = fmt::format("eval at step {}: loss {:.4f}", done_, find_metric(metrics, "eval_loss", 0));
+  if (options_.objective != "lm") {
+    text += fmt::format(", reward AUC {:.3f}", find_metric(metrics, "eval_rewards/auc", 0.5));
+  }
+  progress.line(text);
 }
 
 double Trainer::epoch() const {

@@ -11,6 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string kLlama = PROSPECT_SOURCE_DIR "/tests/golden/parity/llama";
+const std::string kSmollm = PROSPECT_SOURCE_DIR "/tests/golden/parity/smollm";
 const std::string kRows = kLlama + "/rows.jsonl";
 
 /// The error is one line that contains `words`, the exit code is `code`, and `made` does not exist.
@@ -113,11 +114,51 @@ TEST(Train, RefusesAFolderThatHoldsARun) {
   EXPECT_NE(again.err.find("--resume"), std::string::npos);
 }
 
+TEST(Train, SaysThatARunWithoutCheckpointCannotGoOn) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "run");
+  folder.write("run/metrics.jsonl", "");
+  const CommandResult result = prospect(train_words(kLlama, kRows, folder / "run"));
+  EXPECT_EQ(result.code, 78);
+  EXPECT_EQ(result.err.find("--resume"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("before its first checkpoint"), std::string::npos) << result.err;
+}
+
+TEST(Train, NeedsTheFolderOfTheRunToResume) {
+  const CommandResult result = prospect({"train", "--resume"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("--out"), std::string::npos) << result.err;
+}
+
+TEST(Train, RefusesAReferenceWithAnotherTokenizer) {
+  const TemporaryFolder folder;
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--reference", kSmollm});
+  expect_refusal(prospect(words), 78, "tokenizer", folder / "run");
+}
+
+TEST(Train, RefusesMoreThreadsThanAnyMachineHas) {
+  const TemporaryFolder folder;
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.back() = "100000";
+  expect_refusal(prospect(words), 78, "--threads", folder / "run");
+}
+
+TEST(Train, ReportsNoRewardsOfHeldOutRowsWithoutAReference) {
+  const TemporaryFolder folder;
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--objective", "lm", "--eval-data", kRows});
+  const CommandResult result = prospect(words);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("eval at step 2: loss"), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("AUC"), std::string::npos) << result.out;
+}
+
 TEST(Train, RefusesMoreMemoryThanItsBudget) {
   const TemporaryFolder folder;
   auto words = train_words(kLlama, kRows, folder / "run");
   words.insert(words.end(), {"--memory-gib", "0.001"});
-  expect_refusal(prospect(words), 78, "memory", folder / "run");
+  expect_refusal(prospect(words), 78, "--memory-gib: the run needs about", folder / "run");
 }
 
 TEST(Train, WritesTheModelMetricsAndConfigOfTheRun) {
@@ -167,6 +208,41 @@ TEST(Score, WritesALineARowInOrder) {
   EXPECT_NE(scores.find("\"reward\": 0"), std::string::npos);  // the model against itself
 }
 
+TEST(Score, ReportsAnAucOnlyWhereBothLabelsAre) {
+  const TemporaryFolder folder;
+  const std::string rows = folder.write("rows.jsonl", R"({"prompt": "a", "completion": " b"})");
+  const CommandResult result = prospect(
+      {"score", "--model", kLlama, "--data", rows, "--out", folder / "scores", "--reference", kLlama});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out.find("AUC"), std::string::npos) << result.out;
+}
+
+TEST(Score, RefusesOptionsOutOfRangeAndAReferenceWithAnotherTokenizer) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "scores";
+  const std::vector<std::string> words{"score", "--model", kLlama, "--data", kRows, "--out", out};
+  const auto with = [&](const std::string& option, const std::string& value) {
+    auto longer = words;
+    longer.insert(longer.end(), {option, value});
+    return prospect(longer);
+  };
+  for (const char* option : {"--micro-batch-tokens", "--max-length", "--threads", "--beta"}) {
+    expect_refusal(with(option, "-1"), 78, option, out);
+  }
+  expect_refusal(with("--micro-batch-tokens", "0"), 78, "--micro-batch-tokens", out);
+  expect_refusal(with("--reference", kSmollm), 78, "tokenizer", out);
+}
+
+TEST(Score, WritesNoNumberThatIsNotFinite) {
+  const TemporaryFolder folder;
+  const std::string model = copy_of_llama(folder);
+  std::string weights = read_file(model + "/model.safetensors");
+  weights.replace(weights.size() - 4, 4, std::string("\0\0\xC0\x7F", 4));  // a NaN in single precision
+  folder.write("model/model.safetensors", weights);
+  expect_refusal(prospect({"score", "--model", model, "--data", kRows, "--out", folder / "scores"}), 79,
+                 "rows.jsonl:1", folder / "scores");
+}
+
 TEST(Convert, WritesAFolderThatLoadsAgain) {
   const TemporaryFolder folder;
   ASSERT_EQ(prospect({"convert", "--model", kLlama, "--out", folder / "copy"}).code, 0);
@@ -203,6 +279,27 @@ TEST(Generate, WritesTheSameTextForTheSameSeed) {
   }
   EXPECT_EQ(read_file(folder / "a"), read_file(folder / "b"));
   EXPECT_EQ(prospect({"generate", "--model", kLlama}).code, 2);
+}
+
+TEST(Generate, NamesTheLineOfAPromptThatCannotBeContinued) {
+  const TemporaryFolder folder;
+  std::string words;
+  for (int i = 0; i < 600; ++i) words += " ok";  // the model has 512 positions
+  const std::string prompts =
+      folder.write("prompts.jsonl", "{\"prompt\": \"ok\"}\n\n{\"prompt\": \"" + words + "\"}\n");
+  expect_refusal(prospect({"generate", "--model", kLlama, "--data", prompts, "--out", folder / "texts",
+                           "--batch-size", "1", "--max-new-tokens", "2"}),
+                 65, "prompts.jsonl:3 prompt:", folder / "texts");
+  expect_refusal(prospect({"generate", "--model", kLlama, "--prompt", "ok", "--out", folder / "texts",
+                           "--max-new-tokens", "9223372036854775807"}),
+                 65, "--prompt:", folder / "texts");
+}
+
+TEST(Generate, RefusesSamplingOptionsThatAreNoNumbers) {
+  for (const char* option : {"--temperature", "--top-p"}) {
+    const CommandResult result = prospect({"generate", "--model", kLlama, "--prompt", "ok", option, "nan"});
+    EXPECT_EQ(result.code, 78) << option;
+  }
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "kernels/common/check.h"
 
 namespace prospect::test {
@@ -51,6 +53,18 @@ TEST(Options, ImpossibleValuesAreRefused) {
   TrainOptions bad = good;
   bad.beta = 0;
   EXPECT_THROW(check_options(bad), Error);
+  for (const auto count :
+       {&TrainOptions::per_device_train_batch_size, &TrainOptions::gradient_accumulation_steps,
+        &TrainOptions::micro_batch_tokens, &TrainOptions::max_steps}) {
+    bad = good;
+    bad.*count = std::numeric_limits<int64_t>::max();
+    EXPECT_THROW(check_options(bad), Error);
+  }
+  for (const auto amount : {&TrainOptions::num_train_epochs, &TrainOptions::memory_gib}) {
+    bad = good;
+    bad.*amount = 1e300;
+    EXPECT_THROW(check_options(bad), Error);
+  }
   bad = good;
   bad.objective = "dpo";
   try {
