@@ -73,6 +73,21 @@ struct RowSlice {
     }
   }
 
+  /// As store, for sums in float whatever T is. Requires: with `vectors`, `row` is a multiple of 16 bytes.
+  __device__ void store_sums(float* row, const float (&held)[kRowValues]) const {
+    if (vectors) {
+#pragma unroll
+      for (int i = 0; i < kRowValues; i += kVector<float>) {
+        if (has(i)) store_vector(row + column(i), held + i);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRowValues; ++i) {
+        if (has(i)) row[column(i)] = held[i];
+      }
+    }
+  }
+
   /// Requires: mode is not Ignore.
   __device__ void put(T* row, float (&held)[kRowValues], GradMode mode) const {
     if (mode == GradMode::Accumulate) {

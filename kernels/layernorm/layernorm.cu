@@ -84,15 +84,8 @@ __global__ void __launch_bounds__(1024) layernorm_backward_kernel(LayerNormBackw
     slice.put(args.dx + row * columns, g, args.dx_mode);
   }
 
-  float* dweight_part = args.scratch + blockIdx.x * args.columns;
-  float* dbias_part = dweight_part + gridDim.x * args.columns;
-#pragma unroll
-  for (int i = 0; i < kRowValues; ++i) {
-    if (slice.has(i)) {
-      dweight_part[slice.column(i)] = dweight[i];
-      dbias_part[slice.column(i)] = dbias[i];
-    }
-  }
+  slice.store_sums(args.scratch + blockIdx.x * args.columns, dweight);
+  slice.store_sums(args.scratch + (gridDim.x + blockIdx.x) * args.columns, dbias);
 }
 
 constexpr int kSumRows = 8;
@@ -146,7 +139,8 @@ template <class T>
 void layernorm_backward(const LayerNormBackward<T>& args, Stream stream) {
   if (args.rows == 0 || args.columns == 0) return;
   check_columns(args.columns);
-  const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.dy, args.dx, args.weight});
+  const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.dy, args.dx, args.weight}) &&
+                       rows_in_vectors<float>(args.columns, {args.scratch});
   const int parts = static_cast<int>(std::min<int64_t>(args.rows, kParts));
   layernorm_backward_kernel<<<parts, row_threads(args.columns), 0, stream>>>(args, vectors);
   sum_parts(args.dweight, args.dweight_mode, args.scratch, parts, args.columns, stream);

@@ -7,6 +7,7 @@
 #include "tests/emulator/checker.h"
 #include "tests/emulator/memory.h"
 #include "tests/emulator/options.h"
+#include "tests/emulator/requests.h"
 #include "tests/emulator/warp.h"
 
 namespace prospect::emulator {
@@ -28,7 +29,8 @@ struct Launch {
   std::vector<std::byte> parameters;
   DeviceMemory& memory;
   Options options;
-  std::vector<uint64_t> executed;  ///< lanes that executed each instruction
+  std::vector<uint64_t> executed = {};       ///< lanes that executed each instruction
+  std::vector<RequestCounts> requests = {};  ///< of each instruction; empty unless they are counted
   uint64_t warp_steps = 0;
   Checker* checker = nullptr;
 };

@@ -95,15 +95,31 @@ bool Device::launch(const void* host_function, Extent grid, Extent block, uint32
     }
     const auto start = std::chrono::steady_clock::now();
     run(launch);
-    KernelStatistics& sums = statistics_[program.kernel];
-    ++sums.launches;
-    sums.warp_steps += launch.warp_steps;
-    sums.thread_instructions += std::accumulate(launch.executed.begin(), launch.executed.end(), uint64_t{0});
-    sums.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    add_statistics(launch, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     return true;
   } catch (const std::runtime_error& error) {
     if (report_.empty()) report_ = error.what();
     return false;
+  }
+}
+
+void Device::add_statistics(const Launch& launch, double seconds) {
+  KernelStatistics& sums = statistics_[launch.program.kernel];
+  ++sums.launches;
+  sums.warp_steps += launch.warp_steps;
+  sums.thread_instructions += std::accumulate(launch.executed.begin(), launch.executed.end(), uint64_t{0});
+  sums.seconds += seconds;
+  for (size_t i = 0; i < launch.requests.size(); ++i) {
+    const RequestCounts& counts = launch.requests[i];
+    if (counts.requests == 0) continue;
+    const std::string where = launch.program.where(launch.program.code[i]);
+    RequestCounts& line = sums.requests[where.substr(0, where.find(" `")) +
+                                        (counts.space == Space::Shared ? " shared" : " global")];
+    line.space = counts.space;
+    line.requests += counts.requests;
+    line.lanes += counts.lanes;
+    line.units += counts.units;
+    line.least += counts.least;
   }
 }
 

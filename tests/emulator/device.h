@@ -17,6 +17,7 @@ struct KernelStatistics {
   uint64_t warp_steps = 0;
   uint64_t thread_instructions = 0;
   double seconds = 0;
+  std::map<std::string, RequestCounts> requests;  ///< by source line and space
 };
 
 /// The one device of this process: its memory, its kernels, and the first fault, which stays.
@@ -64,6 +65,7 @@ class Device {
     Attributes attributes;
   };
 
+  void add_statistics(const Launch& launch, double seconds);
   Kernel& prepared(const void* host_function);
   Symbols place_variables(const ModuleText& module);
 

@@ -31,10 +31,18 @@ class Reporter : public testing::EmptyTestEventListener {
 
 void print_statistics() {
   for (const auto& [name, sums] : Device::instance().statistics()) {
-    fmt::print("{} launches, {:.3f} M thread instructions, {:.2f} ns each, {:.1f} lanes a step: {}\n",
+    fmt::print("{}\n  {} launches, {:.3f} M thread instructions, {:.2f} ns each, {:.1f} lanes a step\n", name,
                sums.launches, 1e-6 * static_cast<double>(sums.thread_instructions),
                1e9 * sums.seconds / static_cast<double>(sums.thread_instructions),
-               static_cast<double>(sums.thread_instructions) / static_cast<double>(sums.warp_steps), name);
+               static_cast<double>(sums.thread_instructions) / static_cast<double>(sums.warp_steps));
+    for (const auto& [where, counts] : sums.requests) {
+      const auto requests = static_cast<double>(counts.requests);
+      fmt::print("  {:44} {:8} requests of {:4.1f} lanes, {:5.2f} {} each, {:5.2f} needed\n", where,
+                 counts.requests, static_cast<double>(counts.lanes) / requests,
+                 static_cast<double>(counts.units) / requests,
+                 counts.space == Space::Shared ? "wavefronts" : "sectors",
+                 static_cast<double>(counts.least) / requests);
+    }
   }
 }
 
@@ -56,7 +64,7 @@ int run(int argc, char** argv) {
     } else if (word == "--check") {
       options.check = true;
     } else if (word == "--statistics") {
-      statistics = true;
+      statistics = options.count_requests = true;
     } else if (word.starts_with("--seed=")) {
       seed = std::strtoull(argv[i] + 7, nullptr, 10);
     } else {

@@ -16,8 +16,9 @@ enum class Order {
 struct Options {
   Order order = Order::Forward;
   uint64_t seed = 1;
-  bool check = false;       ///< shadow memory: races and uninitialised reads
-  int resident_blocks = 1;  ///< blocks that run interleaved
+  bool check = false;           ///< shadow memory: races and uninitialised reads
+  bool count_requests = false;  ///< sectors and wavefronts of each memory instruction
+  int resident_blocks = 1;      ///< blocks that run interleaved
   uint64_t step_limit =
       2'000'000'000;  ///< warp instructions of one launch; beyond them it is called a livelock
 };

@@ -16,7 +16,8 @@ namespace prospect::emulator {
 class PtxHarness {
  public:
   Options options;
-  bool words_written = true;  ///< whether the checker takes `words` for written
+  std::vector<RequestCounts> requests;  ///< of the last run
+  bool words_written = true;            ///< whether the checker takes `words` for written
 
   /// `body` finds the addresses of `words` in %out and of `inputs` in %in, and registers %p0-7, %h0-7,
   /// %w0-15, %d0-7. Returns what stands in `words` afterwards.
@@ -61,6 +62,7 @@ ret;
       checker_.note_host_write(reinterpret_cast<uint64_t>(in), inputs.size() * 8);
     }
     emulator::run(launch);
+    requests = launch.requests;
     std::memcpy(words.data(), out, words.size() * 8);
     return words;
   }

@@ -158,6 +158,7 @@ void run(Launch& launch) {
   }
   if (launch.checker != nullptr) launch.checker->begin_launch();
   launch.executed.assign(launch.program.code.size(), 0);
+  if (launch.options.count_requests) launch.requests.assign(launch.program.code.size(), {});
   const size_t together =
       std::min(order.size(), static_cast<size_t>(std::max(1, launch.options.resident_blocks)));
   Scheduler scheduler(launch, together);

@@ -54,6 +54,11 @@ void multiply_m16n8k16(Warp& warp, const Instruction& instruction, LaneMask memb
 /// 8 x 8 matrices of 16 bits; lane 8j + i gives the address of row i of matrix j, of 16 bytes.
 using Matrix = uint16_t[8][8];
 
+/// The lanes that give the addresses of rows.
+LaneMask rows(int count) {
+  return count == 4 ? kAllLanes : (1u << 8 * count) - 1;
+}
+
 std::byte* row_of(Warp& warp, const Instruction& instruction, const Operand& address, int lane,
                   Access access) {
   return warp.reach(instruction, lane, Space::Shared,
@@ -63,6 +68,7 @@ std::byte* row_of(Warp& warp, const Instruction& instruction, const Operand& add
 /// Lane l holds elements 2 (l % 4) and the next of row l / 4, or of column l / 4 when transposed.
 template <int count, bool transposed>
 void load_matrices(Warp& warp, const Instruction& instruction, LaneMask members) {
+  count_request(warp, instruction, rows(count), Space::Shared, instruction.operands[count], 16);
   Matrix matrices[count];
   for (int i = 0; i < 8 * count; ++i) {
     std::memcpy(matrices[i / 8][i % 8],
@@ -81,6 +87,7 @@ void load_matrices(Warp& warp, const Instruction& instruction, LaneMask members)
 
 template <int count, bool transposed>
 void store_matrices(Warp& warp, const Instruction& instruction, LaneMask) {
+  count_request(warp, instruction, rows(count), Space::Shared, instruction.operands[0], 16);
   Matrix matrices[count];
   for (int lane = 0; lane < kLanes; ++lane) {
     const int row = lane / 4, column = 2 * (lane % 4);
