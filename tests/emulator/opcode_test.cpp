@@ -248,6 +248,22 @@ TEST(Opcode, MovesPackAndUnpack) {
             3u);
 }
 
+TEST(Opcode, LoadsExtendIntoWiderRegisters) {
+  PtxHarness harness;
+  const auto load = [&](const std::string& instruction, const std::string& store) {
+    return harness.run(instruction + ", [%in];\n" + store, {0}, {0x80818283848586f7ull}, 1)[0];
+  };
+  const std::string store64 = "st.global.b64 [%out], %d1;", store32 = "st.global.b32 [%out], %w1;";
+  EXPECT_EQ(load("ld.global.s32 %d1", store64), 0xffffffff848586f7ull);
+  EXPECT_EQ(load("ld.global.u32 %d1", store64), 0x848586f7ull);
+  EXPECT_EQ(load("ld.global.s16 %w1", store32), 0xffff86f7u);
+  EXPECT_EQ(load("ld.global.u16 %w1", store32), 0x86f7u);
+  EXPECT_EQ(load("ld.global.s8 %w1", store32), 0xfffffff7u);
+  EXPECT_EQ(load("ld.global.u8 %w1", store32), 0xf7u);
+  EXPECT_EQ(load("ld.global.b64 %d1", "st.global.u8 [%out], %d1;"), 0xf7u);
+  EXPECT_EQ(load("ld.global.v2.u16 {%w1, %w2}", "st.global.b32 [%out], %w2;"), 0x8485u);
+}
+
 TEST(Opcode, AtomicsReturnWhatWasThere) {
   PtxHarness harness;
   const auto run = [&](const std::string& text, uint64_t before) {

@@ -64,9 +64,8 @@ void add(OpTable& table, const std::string& name, const std::string& types) {
                     store_hint = space == Space::Global ? kStoreHint : "";
   const std::string loads = std::string("ld") + (space == Space::Param ? "" : kLoad) + name + load_hint;
   const std::string stores = std::string("st") + kStore + name + store_hint;
-  // nvcc keeps bytes and halves in wider registers too.
-  const std::string letter = sizeof(T) <= 2 ? "x" : sizeof(T) == 4 ? "w" : "d";
-  const std::string upper = sizeof(T) <= 2 ? "X" : sizeof(T) == 4 ? "W" : "D";
+  // Registers may be wider than what they hold.
+  const std::string letter = sizeof(T) < 8 ? "x" : "d", upper = sizeof(T) < 8 ? "X" : "D";
   table.add(loads + "." + types, (upper + "a").c_str(), load<space, T, 1>);
   table.add(loads + ".v2." + types, ("(" + upper + upper + ")a").c_str(), load<space, T, 2>);
   if constexpr (sizeof(T) < 8) {
@@ -87,8 +86,10 @@ template <Space space>
 void add_space(OpTable& table, const std::string& name) {
   add<space, uint8_t>(table, name, "{b8,u8}");
   add<space, int8_t>(table, name, "s8");
-  add<space, uint16_t>(table, name, "{b16,u16,s16}");
-  add<space, uint32_t>(table, name, "{b32,u32,s32,f32}");
+  add<space, uint16_t>(table, name, "{b16,u16}");
+  add<space, int16_t>(table, name, "s16");
+  add<space, uint32_t>(table, name, "{b32,u32,f32}");
+  add<space, int32_t>(table, name, "s32");
   add<space, uint64_t>(table, name, "{b64,u64,s64,f64}");
 }
 
