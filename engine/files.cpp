@@ -116,6 +116,12 @@ void write_atomically(const std::filesystem::path& path, std::string_view text) 
   file.commit();
 }
 
+void require_another_file(const std::filesystem::path& output, const std::filesystem::path& input) {
+  std::error_code missing;
+  if (!std::filesystem::equivalent(output, input, missing)) return;
+  fail(ExitCode::BadConfig, "{}: is an input of this command; write to another file", output.string());
+}
+
 void sync_folder(const std::filesystem::path& folder) {
   const Descriptor file{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (file.value < 0 || ::fsync(file.value) != 0) fail_io(folder, "cannot sync folder");

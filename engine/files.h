@@ -47,6 +47,9 @@ class AtomicFile {
 /// AtomicFile in one call.
 void write_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// Fails if both names are one file: writing `output` would destroy `input`. Throws: Error(BadConfig).
+void require_another_file(const std::filesystem::path& output, const std::filesystem::path& input);
+
 /// Makes renames and new names inside a folder survive a power cut.
 void sync_folder(const std::filesystem::path& folder);
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <new>
 
 #include "engine/files.h"
@@ -172,6 +173,8 @@ int run_command_line(int argc, const char* const* argv) {
     return static_cast<int>(ExitCode::Usage);
   } catch (const Error& error) {
     return report(error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(Error(ExitCode::IoFailure, error.what()));
   } catch (const std::bad_alloc&) {
     return report(Error(ExitCode::BadConfig, "the machine has no memory left; see prospect inspect"));
   } catch (const std::exception& error) {

@@ -64,7 +64,10 @@ void run_generate(const GenerateOptions& options) {
   for (const Prompt& prompt : prompts) ids.push_back(tokenizer.encode(prompt.text));
   check_prompts(prompts, ids, load_config(options.model), options);
   std::optional<AtomicFile> file;
-  if (!options.out.empty()) file.emplace(options.out);
+  if (!options.out.empty()) {
+    require_another_file(options.out, options.data);
+    file.emplace(options.out);
+  }
   const Model model = load_model(options.model, {.dtype = parse_dtype(options.dtype)}, Device::cpu());
   const Transformer transformer(model);
   const SamplingOptions sampling{.max_new_tokens = options.max_new_tokens,

@@ -65,6 +65,7 @@ void run_score(const ScoreOptions& options) {
          corpus.examples.first_dropped_line, corpus.max_length);
   }
   if (!options.reference.empty()) require_shared_tokens(corpus, options.reference);
+  require_another_file(options.out, options.data);
   AtomicFile file(options.out);
   std::vector<Sequence> sequences;
   for (const Example& example : examples) sequences.push_back(matched_sequence(example, example.row));

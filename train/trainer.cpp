@@ -70,6 +70,23 @@ std::string summary_line(int64_t step, int64_t steps, const Metrics& metrics) {
   return text;
 }
 
+/// Which rows a step has follows from these, so a run that goes on keeps them.
+void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
+  const auto require_same = [](const char* option, const auto& is, const auto& was) {
+    if (is != was) {
+      fail(ExitCode::BadConfig, "--{}: the run was started with {}, going on with {} would mix its rows",
+           option, was, is);
+    }
+  };
+  require_same("objective", now.objective, then.objective);
+  require_same("seed", now.seed, then.seed);
+  require_same("max-length", now.max_length, then.max_length);
+  require_same("per-device-train-batch-size", now.per_device_train_batch_size,
+               then.per_device_train_batch_size);
+  require_same("gradient-accumulation-steps", now.gradient_accumulation_steps,
+               then.gradient_accumulation_steps);
+}
+
 /// Without a reference there is nothing to report about it.
 Metrics metrics_of(const MetricsWindow& window, const TrainOptions& options) {
   Metrics metrics = window.metrics(options.beta);
@@ -230,6 +247,9 @@ void Trainer::resume() {
   if (state.at("data_digest").get<uint64_t>() != inputs_.corpus.digest) {
     fail(ExitCode::BadConfig, "{}: is not the file that this run was started with", options_.data);
   }
+  TrainOptions started;
+  apply_toml(started, state.at("options").get<std::string>(), "state.json");
+  require_same_plan(options_, started);
   newest->load(state_tensors());
   done_ = state.at("step").get<int64_t>();
   tokens_seen_ = state.at("tokens_seen").get<double>();

@@ -32,8 +32,8 @@ class Trainer {
   Trainer(const TrainOptions& options, RunInputs& inputs);
 
   /// Takes up the newest complete checkpoint in the run's folder.
-  /// Throws: Error(MissingInput) if there is none, Error(BadConfig) if the data are not those it was made
-  /// with.
+  /// Throws: Error(MissingInput) if there is none, Error(BadConfig) if the data or the options that plan its
+  /// steps are not those it was made with.
   void resume();
 
   /// Trains to the end and writes metrics.jsonl, checkpoints and model/.

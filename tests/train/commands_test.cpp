@@ -99,6 +99,13 @@ TEST(Train, RefusesAnOutputThatCannotBeWritten) {
                  folder / "file/run");
 }
 
+TEST(Train, RefusesANameThatNoFileCanHave) {
+  const TemporaryFolder folder;
+  const std::string name = folder / std::string(300, 'a');
+  EXPECT_EQ(prospect(train_words(kLlama, kRows, name)).code, 74);
+  EXPECT_EQ(prospect(train_words(name, kRows, folder / "run")).code, 74);
+}
+
 TEST(Train, NamesMissingInputs) {
   const TemporaryFolder folder;
   expect_refusal(prospect(train_words(kLlama, folder / "none.jsonl", folder / "run")), 66, "none.jsonl",
@@ -231,6 +238,14 @@ TEST(Score, RefusesOptionsOutOfRangeAndAReferenceWithAnotherTokenizer) {
   }
   expect_refusal(with("--micro-batch-tokens", "0"), 78, "--micro-batch-tokens", out);
   expect_refusal(with("--reference", kSmollm), 78, "tokenizer", out);
+}
+
+TEST(Score, DoesNotOverwriteItsRows) {
+  const TemporaryFolder folder;
+  const std::string text = read_file(kRows), rows = folder.write("rows.jsonl", text);
+  EXPECT_EQ(prospect({"score", "--model", kLlama, "--data", rows, "--out", rows}).code, 78);
+  EXPECT_EQ(prospect({"generate", "--model", kLlama, "--data", rows, "--out", rows}).code, 78);
+  EXPECT_EQ(read_file(rows), text);
 }
 
 TEST(Score, WritesNoNumberThatIsNotFinite) {

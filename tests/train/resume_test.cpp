@@ -104,6 +104,21 @@ TEST(Resume, RefusesOtherData) {
       << result.err;
 }
 
+TEST(Resume, RefusesOptionsThatWouldMixTheRows) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(prospect({"train", "--model", kLlama, "--data", kLlama + "/rows.jsonl", "--out", folder / "run",
+                      "--max-steps", "1", "--save-steps", "1"})
+                .code,
+            0);
+  for (const char* option : {"--seed", "--per-device-train-batch-size", "--max-length"}) {
+    const CommandResult result = prospect({"train", "--out", folder / "run", "--resume", option, "7"});
+    EXPECT_EQ(result.code, 78) << option;
+    EXPECT_NE(result.err.find(std::string(option) + ": the run was started with"), std::string::npos)
+        << result.err;
+  }
+  EXPECT_EQ(prospect({"train", "--out", folder / "run", "--resume", "--max-steps", "2"}).code, 0);
+}
+
 TEST(Resume, NeedsACheckpoint) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "run");
