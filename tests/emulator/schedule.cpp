@@ -103,13 +103,14 @@ class Scheduler {
     return group;
   }
 
-  /// Lanes that stand where a random one stands: all of them, or some.
+  /// Lanes that stand where a random one stands: all of them, or in random order perhaps some.
   LaneMask any_group(const Warp& warp) {
     LaneMask left = warp.ready;
     for (uint64_t skip = random_() % static_cast<uint64_t>(std::popcount(left)); skip > 0; --skip)
       left &= left - 1;
     const auto chosen = static_cast<size_t>(std::countr_zero(left));
-    const LaneMask some = random_() % 2 == 0 ? kAllLanes : static_cast<LaneMask>(random_());
+    const bool all = launch_.options.order != Order::Random || random_() % 2 == 0;
+    const LaneMask some = all ? kAllLanes : static_cast<LaneMask>(random_());
     LaneMask group = 1u << chosen;
     for (LaneMask rest = warp.ready & some; rest != 0; rest &= rest - 1) {
       const auto lane = static_cast<size_t>(std::countr_zero(rest));
