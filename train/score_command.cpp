@@ -49,6 +49,14 @@ double finite_sum(const Tensor& values, const Example& example, const ScoreOptio
   return sum;
 }
 
+/// Nothing without rewards, or where all rows have one label (a row without any counts as desirable).
+void print_agreement(const Examples& examples, std::span<const double> rewards) {
+  if (rewards.empty() || examples.desirable() == 0 || examples.undesirable() == 0) return;
+  std::vector<bool> labels;
+  for (const Example& example : examples.list) labels.push_back(example.label);
+  fmt::print("AUC of the reward against the labels: {:.3f}\n", area_under_curve(rewards, labels));
+}
+
 }  // namespace
 
 void run_score(const ScoreOptions& options) {
@@ -74,7 +82,6 @@ void run_score(const ScoreOptions& options) {
       options.reference.empty() ? std::vector<Tensor>() : score_with(options.reference, options, sequences);
 
   std::vector<double> rewards;
-  std::vector<bool> labels;
   for (size_t i = 0; i < policy.size(); ++i) {
     const Example& example = examples[i];
     const double sum = finite_sum(policy[i], example, options, options.model);
@@ -84,16 +91,13 @@ void run_score(const ScoreOptions& options) {
     if (!reference.empty()) {
       const double reference_sum = finite_sum(reference[i], example, options, options.reference);
       rewards.push_back(options.beta * (sum - reference_sum));
-      labels.push_back(example.label);
       line += fmt::format(", \"reference_sum\": {}, \"reward\": {}", reference_sum, rewards.back());
     }
     file.write(line + "}\n");
   }
   file.commit();
   fmt::print("{}: {} rows scored\n", options.out, policy.size());
-  if (!rewards.empty() && corpus.examples.desirable() > 0 && corpus.examples.undesirable() > 0) {
-    fmt::print("AUC of the reward against the labels: {:.3f}\n", area_under_curve(rewards, labels));
-  }
+  print_agreement(corpus.examples, rewards);
 }
 
 }  // namespace prospect

@@ -107,7 +107,7 @@ RunInputs load_inputs(const TrainOptions& options, const Device& device) {
   if (!options.reference.empty()) require_shared_tokens(corpus, options.reference);
   const auto load = [&](const std::string& path, bool trainable) {
     const LoadOptions load_options{.dtype = parse_dtype(options.dtype), .trainable = trainable};
-    const bool draw = options.from_scratch && path == options.model;
+    const bool draw = options.from_scratch && (trainable || options.reference.empty());
     return draw ? random_model(corpus.config, static_cast<uint64_t>(options.seed), load_options, device)
                 : load_model(path, load_options, device);
   };

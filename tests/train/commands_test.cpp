@@ -144,6 +144,14 @@ TEST(Train, RefusesAReferenceWithAnotherTokenizer) {
   expect_refusal(prospect(words), 78, "tokenizer", folder / "run");
 }
 
+TEST(Train, FromScratchKeepsTheWeightsOfAReferenceThatIsNamed) {
+  const TemporaryFolder folder;
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--from-scratch", "--reference", kLlama, "--logging-steps", "1"});
+  ASSERT_EQ(prospect(words).code, 0);
+  EXPECT_EQ(read_file(folder / "run/metrics.jsonl").find("\"rewards/chosen\": 0,"), std::string::npos);
+}
+
 TEST(Train, RefusesMoreThreadsThanAnyMachineHas) {
   const TemporaryFolder folder;
   auto words = train_words(kLlama, kRows, folder / "run");
