@@ -10,7 +10,9 @@
 namespace prospect::kernels::cuda {
 
 inline constexpr int kRowValues = 16;
-inline constexpr int64_t kLongestRow = 1024 * kRowValues;
+/// Twice as many threads would leave each too few registers to hold its part of several rows.
+inline constexpr int kMostRowThreads = 512;
+inline constexpr int64_t kLongestRow = int64_t{kMostRowThreads} * kRowValues;
 
 /// Threads that hold a row of `columns` elements: whole warps.
 inline int row_threads(int64_t columns) {

@@ -14,7 +14,8 @@ namespace {
 constexpr int kParts = 264;
 
 template <class T>
-__global__ void __launch_bounds__(1024) layernorm_forward_kernel(LayerNormForward<T> args, bool vectors) {
+__global__ void __launch_bounds__(kMostRowThreads)
+    layernorm_forward_kernel(LayerNormForward<T> args, bool vectors) {
   __shared__ float partial[2][1][kWarp];
   const int columns = static_cast<int>(args.columns);
   const RowSlice<T> slice{columns, vectors};
@@ -52,7 +53,8 @@ __global__ void __launch_bounds__(1024) layernorm_forward_kernel(LayerNormForwar
 
 /// dx of a block's rows, and its sums for dweight and dbias in scratch [2, blocks, columns].
 template <class T>
-__global__ void __launch_bounds__(1024) layernorm_backward_kernel(LayerNormBackward<T> args, bool vectors) {
+__global__ void __launch_bounds__(kMostRowThreads)
+    layernorm_backward_kernel(LayerNormBackward<T> args, bool vectors) {
   __shared__ float partial[2][2][kWarp];
   const int columns = static_cast<int>(args.columns);
   const RowSlice<T> slice{columns, vectors};

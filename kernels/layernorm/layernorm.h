@@ -51,7 +51,7 @@ template <class T>
 int64_t layernorm_backward_scratch_bytes(int64_t columns);
 }  // namespace cpu
 
-/// On device memory; float and bf16, rows of at most 16384 elements. Sums are taken in an order that depends
+/// On device memory; float and bf16, rows of at most 8192 elements. Sums are taken in an order that depends
 /// on the shape alone. Returns once the work is queued on `stream`.
 namespace cuda {
 template <class T>
