@@ -29,23 +29,23 @@ bool rows_in_vectors(int64_t columns, std::initializer_list<const T*> arrays) {
          });
 }
 
-/// Which elements a thread holds. Neighbouring threads hold neighbouring vectors where rows allow 16-byte
-/// accesses, else neighbouring elements; either way the block's accesses are coalesced.
-template <class T>
+/// Which elements a thread holds. With kVectors (rows_in_vectors), neighbouring threads hold neighbouring
+/// vectors where rows allow 16-byte accesses, else neighbouring elements; either way the block's accesses are
+/// coalesced.
+template <class T, bool kVectors>
 struct RowSlice {
   int columns;
-  bool vectors;
 
   __device__ int column(int i) const {
     constexpr int kCount = kVector<T>;
-    return vectors ? (i / kCount * blockDim.x + threadIdx.x) * kCount + i % kCount
-                   : i * blockDim.x + threadIdx.x;
+    return kVectors ? (i / kCount * blockDim.x + threadIdx.x) * kCount + i % kCount
+                    : i * blockDim.x + threadIdx.x;
   }
   __device__ bool has(int i) const { return column(i) < columns; }
 
   /// Elements beyond the row become 0.
   __device__ void load(const T* row, float (&held)[kRowValues]) const {
-    if (vectors) {
+    if constexpr (kVectors) {
 #pragma unroll
       for (int i = 0; i < kRowValues; i += kVector<T>) {
         if (has(i)) {
@@ -62,7 +62,7 @@ struct RowSlice {
   }
 
   __device__ void store(T* row, const float (&held)[kRowValues]) const {
-    if (vectors) {
+    if constexpr (kVectors) {
 #pragma unroll
       for (int i = 0; i < kRowValues; i += kVector<T>) {
         if (has(i)) store_vector(row + column(i), held + i);
@@ -75,9 +75,9 @@ struct RowSlice {
     }
   }
 
-  /// As store, for sums in float whatever T is. Requires: with `vectors`, `row` is a multiple of 16 bytes.
+  /// As store, for sums in float whatever T is. Requires: with kVectors, `row` is a multiple of 16 bytes.
   __device__ void store_sums(float* row, const float (&held)[kRowValues]) const {
-    if (vectors) {
+    if constexpr (kVectors) {
 #pragma unroll
       for (int i = 0; i < kRowValues; i += kVector<float>) {
         if (has(i)) store_vector(row + column(i), held + i);

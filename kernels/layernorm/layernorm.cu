@@ -13,12 +13,11 @@ namespace {
 /// each multiprocessor of the largest devices, and a constant, so that sums do not depend on the device.
 constexpr int kParts = 264;
 
-template <class T>
-__global__ void __launch_bounds__(kMostRowThreads)
-    layernorm_forward_kernel(LayerNormForward<T> args, bool vectors) {
+template <class T, bool kVectors>
+__global__ void __launch_bounds__(kMostRowThreads) layernorm_forward_kernel(LayerNormForward<T> args) {
   __shared__ float partial[2][1][kWarp];
   const int columns = static_cast<int>(args.columns);
-  const RowSlice<T> slice{columns, vectors};
+  const RowSlice<T, kVectors> slice{columns};
   const int64_t row = blockIdx.x;
 
   float x[kRowValues];
@@ -52,12 +51,11 @@ __global__ void __launch_bounds__(kMostRowThreads)
 }
 
 /// dx of a block's rows, and its sums for dweight and dbias in scratch [2, blocks, columns].
-template <class T>
-__global__ void __launch_bounds__(kMostRowThreads)
-    layernorm_backward_kernel(LayerNormBackward<T> args, bool vectors) {
+template <class T, bool kVectors>
+__global__ void __launch_bounds__(kMostRowThreads) layernorm_backward_kernel(LayerNormBackward<T> args) {
   __shared__ float partial[2][2][kWarp];
   const int columns = static_cast<int>(args.columns);
-  const RowSlice<T> slice{columns, vectors};
+  const RowSlice<T, kVectors> slice{columns};
   const int64_t begin = args.rows * blockIdx.x / gridDim.x, end = args.rows * (blockIdx.x + 1) / gridDim.x;
   const float share = 1 / static_cast<float>(columns);
 
@@ -132,8 +130,8 @@ void layernorm_forward(const LayerNormForward<T>& args, Stream stream) {
   if (args.rows == 0 || args.columns == 0) return;
   check_columns(args.columns);
   const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.y, args.weight, args.bias});
-  layernorm_forward_kernel<<<static_cast<unsigned>(args.rows), row_threads(args.columns), 0, stream>>>(
-      args, vectors);
+  const auto kernel = vectors ? layernorm_forward_kernel<T, true> : layernorm_forward_kernel<T, false>;
+  kernel<<<static_cast<unsigned>(args.rows), row_threads(args.columns), 0, stream>>>(args);
   check(cudaGetLastError(), "layernorm_forward");
 }
 
@@ -144,7 +142,8 @@ void layernorm_backward(const LayerNormBackward<T>& args, Stream stream) {
   const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.dy, args.dx, args.weight}) &&
                        rows_in_vectors<float>(args.columns, {args.scratch});
   const int parts = static_cast<int>(std::min<int64_t>(args.rows, kParts));
-  layernorm_backward_kernel<<<parts, row_threads(args.columns), 0, stream>>>(args, vectors);
+  const auto kernel = vectors ? layernorm_backward_kernel<T, true> : layernorm_backward_kernel<T, false>;
+  kernel<<<parts, row_threads(args.columns), 0, stream>>>(args);
   sum_parts(args.dweight, args.dweight_mode, args.scratch, parts, args.columns, stream);
   sum_parts(args.dbias, args.dbias_mode, args.scratch + parts * args.columns, parts, args.columns, stream);
   check(cudaGetLastError(), "layernorm_backward");
