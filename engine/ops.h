@@ -83,17 +83,17 @@ struct HeadInputs {
   std::vector<int32_t> host_offsets;  ///< the same on the host, where chunks are cut
   Tensor reference{};  ///< [R] f32 (f64 for f64): the reference's log-probabilities; undefined: zeros
   Tensor labels{};     ///< [S] i32: 1 desirable, 0 undesirable; undefined: all desirable
-  Tensor z0{};         ///< [1] f64; undefined: 0
+  Tensor z0{};         ///< [S] f64; undefined: zeros
+  Tensor shares{};     ///< [S] f64: the factor of each sequence in the loss; undefined: ones
   /// [S] f64: d(value)/d(log-ratio) where it is known already (an objective that couples the whole batch);
   /// undefined: the objective's own.
   Tensor slopes{};
   Objective objective{};
-  double scale = 1;                ///< factor on the sum over sequences: 1 / (valid rows of the global batch)
   int64_t chunk_bytes = 64 << 20;  ///< logits held at a time: fewer, larger products against memory
 };
 
 struct HeadOutputs {
-  Variable loss;             ///< [1] f64: scale * sum of values
+  Variable loss;             ///< [1] f64: sum of shares * values
   Tensor log_probabilities;  ///< [R] f32 (f64 for f64)
   Tensor log_ratios;         ///< [S] f64: sum over tokens of policy minus reference
   Tensor values;             ///< [S] f64: the objective's value

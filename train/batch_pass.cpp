@@ -12,15 +12,25 @@ struct BatchPass::Prepared {
   std::vector<Sequence> sequences;   ///< the same as token ids
   std::vector<Tensor> reference;     ///< the reference's log-probabilities; empty for lm
   std::vector<double> slopes;        ///< of coupled objectives; else empty
-  double z0 = 0;
-  double scale = 1;
-  Statistics statistics;
+  std::vector<size_t> group;         ///< of each row
+  std::vector<double> share;         ///< of each row in the loss
+  std::vector<GroupRecord> groups;
 };
 
 namespace {
 
-Tensor tensor_of(double value, const Device& device) {
-  return Tensor::from(std::vector<double>{value}, device);
+/// A row's part of a mean over groups of means over rows.
+std::vector<double> equal_shares(std::span<const size_t> group, size_t groups) {
+  std::vector<double> sizes(groups), shares;
+  for (const size_t g : group) sizes[g] += 1;
+  for (const size_t g : group) shares.push_back(1 / (static_cast<double>(groups) * sizes[g]));
+  return shares;
+}
+
+void count_pair(Statistics& sums, double log_ratio) {
+  sums[Statistics::kKlSum] += log_ratio;
+  sums[Statistics::kKlSquares] += log_ratio * log_ratio;
+  sums[Statistics::kKlCount] += 1;
 }
 
 void count_row(Statistics& sums, const Example& example, double log_ratio, double log_probability,
@@ -52,18 +62,21 @@ StepRecord BatchPass::train(std::span<const Example> examples, const StepPlan& p
                                .dropout_key = {.seed = options_.seed, .step = plan.step},
                                .recompute_blocks = options_.gradient_checkpointing};
   policy_.model().parameters.zero_gradients();
-  run_micro_batches(prepared, forward, prepared.statistics);
+  run_micro_batches(prepared, forward);
   policy_.model().parameters.complete_gradients();
-  prepared.statistics.reduce(communicator_);
-  return {prepared.statistics, prepared.z0, 0};
+  return report(prepared);
 }
 
 BatchPass::Evaluation BatchPass::evaluate(std::span<const Example> examples, const StepPlan& plan) const {
   const NoGrad off;
   Prepared prepared = prepare(examples, plan);
-  std::vector<double> log_ratios = run_micro_batches(prepared, {}, prepared.statistics);
-  prepared.statistics.reduce(communicator_);
-  return {{prepared.statistics, prepared.z0, 0}, std::move(log_ratios)};
+  std::vector<double> log_ratios = run_micro_batches(prepared, {});
+  return {report(prepared), std::move(log_ratios)};
+}
+
+StepRecord BatchPass::report(Prepared& prepared) const {
+  for (GroupRecord& group : prepared.groups) group.statistics.reduce(communicator_);
+  return {std::move(prepared.groups), 0};
 }
 
 BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const StepPlan& plan) const {
@@ -75,11 +88,15 @@ BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const 
     prepared.sequences.push_back(matched_sequence(example, index));
     completion_tokens += std::ssize(example.completion);
   }
+  prepared.groups.resize(plan.groups.size() - 1);
+  for (size_t g = 0; g + 1 < plan.groups.size(); ++g) {
+    prepared.group.resize(static_cast<size_t>(plan.groups[g + 1]), g);
+  }
   if (options_.objective.kind == ObjectiveKind::Lm) {
-    prepared.scale = 1.0 / static_cast<double>(completion_tokens);
+    prepared.share.assign(prepared.rows.size(), 1.0 / static_cast<double>(completion_tokens));
     return prepared;
   }
-  prepared.scale = 1.0 / static_cast<double>(plan.examples.size());
+  prepared.share = equal_shares(prepared.group, prepared.groups.size());
   prepared.reference =
       score_sequences(*reference_, prepared.sequences, options_.micro_batch_tokens).log_probabilities;
   if (options_.objective.kind == ObjectiveKind::Kto) estimate_z0(prepared, examples, plan);
@@ -88,49 +105,49 @@ BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const 
 }
 
 /// z0 = max(0, mean log-ratio of (prompt of i, completion of its partner)): clamped once, over the whole
-/// batch.
+/// group.
 void BatchPass::estimate_z0(Prepared& prepared, std::span<const Example> examples,
                             const StepPlan& plan) const {
   std::vector<Sequence> pairs;
+  std::vector<size_t> group;
   for (size_t i = 0; i < plan.examples.size(); ++i) {
     if (plan.partners[i] < 0) continue;
     const Example& partner = examples[static_cast<size_t>(plan.partners[i])];
     pairs.push_back(mismatched_sequence(*prepared.rows[i], partner, plan.examples[i], options_.max_length));
+    group.push_back(prepared.group[i]);
   }
   const auto reference = score_sequences(*reference_, pairs, options_.micro_batch_tokens).log_probabilities;
   const auto ratios = score_sequences(policy_, pairs, options_.micro_batch_tokens, reference).log_ratios;
-  Statistics pair_sums;
-  for (const double ratio : ratios) {
-    pair_sums[Statistics::kKlSum] += ratio;
-    pair_sums[Statistics::kKlSquares] += ratio * ratio;
-    pair_sums[Statistics::kKlCount] += 1;
+  std::vector<Statistics> sums(prepared.groups.size());
+  for (size_t i = 0; i < ratios.size(); ++i) count_pair(sums[group[i]], ratios[i]);
+  for (size_t g = 0; g < sums.size(); ++g) {
+    prepared.groups[g].statistics.add(sums[g]);
+    sums[g].reduce(communicator_);
+    prepared.groups[g].z0 = std::max(0.0, sums[g].kl_raw());
   }
-  prepared.statistics.add(pair_sums);
-  pair_sums.reduce(communicator_);
-  prepared.z0 = std::max(0.0, pair_sums.kl_raw());
 }
 
 /// kto-edifice: z0 is the batch's own mean log-ratio and carries gradient, so all slopes must be known first.
 void BatchPass::couple(Prepared& prepared) const {
+  CHECK(prepared.groups.size() == 1, "batch pass: kto-edifice couples the whole batch, got {} loss groups",
+        prepared.groups.size());
+  GroupRecord& batch = prepared.groups.front();
   const auto ratios =
       score_sequences(policy_, prepared.sequences, options_.micro_batch_tokens, prepared.reference)
           .log_ratios;
   Statistics sums;
-  sums[Statistics::kKlSum] = std::accumulate(ratios.begin(), ratios.end(), 0.0);
-  sums[Statistics::kKlCount] = static_cast<double>(ratios.size());
-  for (const double ratio : ratios) sums[Statistics::kKlSquares] += ratio * ratio;
-  prepared.statistics.add(sums);
+  for (const double ratio : ratios) count_pair(sums, ratio);
+  batch.statistics.add(sums);
   sums.reduce(communicator_);
-  prepared.z0 = sums.kl_raw();
+  batch.z0 = sums.kl_raw();
   for (size_t i = 0; i < ratios.size(); ++i) {
     prepared.slopes.push_back(
-        objective_term(options_.objective, ratios[i], prepared.rows[i]->label, prepared.z0).slope);
+        objective_term(options_.objective, ratios[i], prepared.rows[i]->label, batch.z0).slope);
   }
   couple_slopes(prepared.slopes.data(), std::ssize(prepared.slopes));
 }
 
-std::vector<double> BatchPass::run_micro_batches(const Prepared& prepared, const ForwardOptions& forward,
-                                                 Statistics& statistics) const {
+std::vector<double> BatchPass::run_micro_batches(Prepared& prepared, const ForwardOptions& forward) const {
   const Device& device = policy_.head_weight().value().device();
   std::vector<int64_t> lengths;
   for (const Sequence& sequence : prepared.sequences) lengths.push_back(sequence.input_tokens());
@@ -140,11 +157,13 @@ std::vector<double> BatchPass::run_micro_batches(const Prepared& prepared, const
     std::vector<Sequence> views;
     std::vector<int32_t> labels;
     std::vector<Tensor> reference;
-    std::vector<double> slopes;
+    std::vector<double> slopes, z0, shares;
     for (const int64_t member : members) {
       const auto i = static_cast<size_t>(member);
       views.push_back(prepared.sequences[i]);
       labels.push_back(prepared.rows[i]->label ? 1 : 0);
+      z0.push_back(prepared.groups[prepared.group[i]].z0);
+      shares.push_back(prepared.share[i]);
       if (!prepared.reference.empty()) reference.push_back(prepared.reference[i]);
       if (!prepared.slopes.empty()) slopes.push_back(prepared.slopes[i]);
     }
@@ -156,10 +175,10 @@ std::vector<double> BatchPass::run_micro_batches(const Prepared& prepared, const
                                   .host_offsets = packed.host_offsets,
                                   .reference = reference.empty() ? Tensor() : concatenate(reference),
                                   .labels = Tensor::from(labels, device),
-                                  .z0 = tensor_of(prepared.z0, device),
+                                  .z0 = Tensor::from(z0, device),
+                                  .shares = Tensor::from(shares, device),
                                   .slopes = slopes.empty() ? Tensor() : Tensor::from(slopes, device),
-                                  .objective = options_.objective,
-                                  .scale = prepared.scale});
+                                  .objective = options_.objective});
     if (out.loss.needs_grad()) backward(out.loss);
     for (size_t s = 0; s < members.size(); ++s) {
       const auto i = static_cast<size_t>(members[s]);
@@ -167,11 +186,11 @@ std::vector<double> BatchPass::run_micro_batches(const Prepared& prepared, const
           to_doubles(out.log_probabilities.rows(packed.host_offsets[s], packed.host_offsets[s + 1]));
       log_ratios[i] = out.log_ratios.data<double>()[s];
       values[i] = out.values.data<double>()[s];
-      statistics[Statistics::kLossSum] += prepared.scale * values[i];
+      Statistics& statistics = prepared.groups[prepared.group[i]].statistics;
+      statistics[Statistics::kLossSum] += shares[s] * values[i];
       statistics[Statistics::kEntropySum] += out.entropy_sums.data<double>()[s];
       count_row(statistics, *prepared.rows[i], log_ratios[i],
-                std::accumulate(logps.begin(), logps.end(), 0.0), out.logit_sums.data<double>()[s],
-                prepared.z0);
+                std::accumulate(logps.begin(), logps.end(), 0.0), out.logit_sums.data<double>()[s], z0[s]);
     }
   }
   require_finite(prepared, values);

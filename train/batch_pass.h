@@ -13,8 +13,8 @@ namespace prospect {
 
 /// One global batch through policy and reference, in two phases: (a) every forward without a gradient
 /// (mismatched pairs for z0, the reference, for kto-edifice also the policy) and one reduction; (b) the
-/// policy forward and backward by micro-batch with that z0. Loss and gradient depend on the batch alone: not
-/// on ranks, micro-batches or packing.
+/// policy forward and backward by micro-batch with that z0. Loss and gradient depend on the batch and its
+/// loss groups alone: not on ranks, micro-batches or packing, for which groups have no meaning.
 class BatchPass {
  public:
   struct Options {
@@ -46,8 +46,9 @@ class BatchPass {
   Prepared prepare(std::span<const Example> examples, const StepPlan& plan) const;
   void estimate_z0(Prepared& prepared, std::span<const Example> examples, const StepPlan& plan) const;
   void couple(Prepared& prepared) const;
-  std::vector<double> run_micro_batches(const Prepared& prepared, const ForwardOptions& forward,
-                                        Statistics& statistics) const;
+  /// Returns the log-ratios of the rows; adds to the statistics of their groups.
+  std::vector<double> run_micro_batches(Prepared& prepared, const ForwardOptions& forward) const;
+  StepRecord report(Prepared& prepared) const;
   void require_finite(const Prepared& prepared, std::span<const double> values) const;
 
   const Transformer& policy_;

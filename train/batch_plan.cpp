@@ -207,6 +207,14 @@ BatchPlan::BatchPlan(uint64_t seed, std::vector<TextKey> texts, int64_t batch_ro
         batch_rows_);
 }
 
+BatchPlan BatchPlan::in_blocks(int64_t count, int64_t batch_rows, int64_t block_rows) {
+  CHECK(block_rows > 0 && batch_rows % block_rows == 0, "batch plan: blocks of {} rows in batches of {}",
+        block_rows, batch_rows);
+  BatchPlan plan(0, std::vector<TextKey>(static_cast<size_t>(count)), batch_rows);
+  plan.block_rows_ = block_rows;
+  return plan;
+}
+
 int64_t BatchPlan::steps_per_epoch() const {
   return (std::ssize(texts_) + batch_rows_ - 1) / batch_rows_;
 }
@@ -218,17 +226,35 @@ int64_t BatchPlan::steps_in(double epochs) const {
 StepPlan BatchPlan::step(int64_t step) {
   CHECK(step >= 0, "batch plan: there is no step {}", step);
   const int64_t epoch = step / steps_per_epoch(), first = step % steps_per_epoch() * batch_rows_;
-  if (epoch != ordered_epoch_) {
-    order_ = epoch_order(seed_, epoch, std::ssize(texts_));
-    ordered_epoch_ = epoch;
-  }
-  StepPlan plan{.step = step, .epoch = epoch, .examples = {}, .partners = {}};
   const int64_t last = std::min(first + batch_rows_, std::ssize(texts_));
+  StepPlan plan{.step = step, .epoch = epoch, .examples = {}, .partners = {}, .groups = {0}};
+  return block_rows_ > 0 ? step_in_blocks(std::move(plan), first, last)
+                         : shuffled_step(std::move(plan), first, last);
+}
+
+StepPlan BatchPlan::shuffled_step(StepPlan plan, int64_t first, int64_t last) {
+  if (plan.epoch != ordered_epoch_) {
+    order_ = epoch_order(seed_, plan.epoch, std::ssize(texts_));
+    ordered_epoch_ = plan.epoch;
+  }
   plan.examples.assign(order_.begin() + first, order_.begin() + last);
   std::vector<TextKey> texts;
   for (const int64_t example : plan.examples) texts.push_back(texts_[static_cast<size_t>(example)]);
-  for (const int64_t lender : draw_partners(seed_, epoch, step, texts)) {
+  for (const int64_t lender : draw_partners(seed_, plan.epoch, plan.step, texts)) {
     plan.partners.push_back(lender < 0 ? -1 : plan.examples[static_cast<size_t>(lender)]);
+  }
+  plan.groups.push_back(last - first);
+  return plan;
+}
+
+StepPlan BatchPlan::step_in_blocks(StepPlan plan, int64_t first, int64_t last) const {
+  for (int64_t begin = first; begin < last; begin += block_rows_) {
+    const int64_t end = std::min(begin + block_rows_, last);
+    for (int64_t example = begin; example < end; ++example) {
+      plan.examples.push_back(example);
+      plan.partners.push_back(example == begin ? end - 1 : example - 1);
+    }
+    plan.groups.push_back(end - first);
   }
   return plan;
 }

@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-/// The global plan of a run: which examples a step trains on and which completions its KL pairs take. Pure
-/// functions of (seed, epoch, step, example index): ranks and micro-batches split the plan, they never shape
-/// it.
+/// The global plan of a run: which examples a step trains on, which completions its KL pairs take, and which
+/// of its rows share a z0. Pure functions of (seed, epoch, step, example index): ranks and micro-batches
+/// split the plan, they never shape it.
 namespace prospect {
 
 /// What tells two examples apart: equal numbers mean equal texts.
@@ -32,12 +32,21 @@ struct StepPlan {
   int64_t step = 0, epoch = 0;
   std::vector<int64_t> examples;  ///< global indices, in order
   std::vector<int64_t> partners;  ///< for each of them the example that lends its completion, or -1
+  /// Bounds of the loss groups: the rows [groups[g], groups[g + 1]) share a z0; the loss is the mean over
+  /// groups of the mean over a group's rows. One group is the whole batch, as a rule.
+  std::vector<int64_t> groups;
 };
 
 class BatchPlan {
  public:
+  /// Shuffled anew each epoch, partners drawn anew each step, one loss group a step.
   /// Requires: at least one text, batch_rows > 0.
   BatchPlan(uint64_t seed, std::vector<TextKey> texts, int64_t batch_rows);
+
+  /// TRL's regime: `count` examples in their own order, cut into blocks of block_rows, which are the loss
+  /// groups; each takes the completion of the one before it, the first of a block that of its last (in a
+  /// block of one row: its own). Requires: count > 0, batch_rows a positive multiple of block_rows.
+  static BatchPlan in_blocks(int64_t count, int64_t batch_rows, int64_t block_rows);
 
   /// The last step of an epoch takes what is left.
   int64_t steps_per_epoch() const;
@@ -47,9 +56,13 @@ class BatchPlan {
   StepPlan step(int64_t step);
 
  private:
+  StepPlan shuffled_step(StepPlan plan, int64_t first, int64_t last);
+  StepPlan step_in_blocks(StepPlan plan, int64_t first, int64_t last) const;
+
   uint64_t seed_;
   std::vector<TextKey> texts_;
   int64_t batch_rows_;
+  int64_t block_rows_ = 0;  ///< 0: shuffled
   int64_t ordered_epoch_ = -1;
   std::vector<int64_t> order_;  ///< of ordered_epoch_
 };

@@ -1,6 +1,6 @@
 #include "train/command_line.h"
 
-#include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include "engine/files.h"
 #include "kernels/common/check.h"
 #include "train/commands.h"
+#include "train/trl_config.h"
 
 namespace prospect {
 
@@ -22,8 +23,10 @@ std::string with_dashes(std::string name) {
 /// Every train option as --name-with-dashes; a flag also as --no-name.
 void add_train_options(CLI::App& command, TrainOptions& options, std::string& config) {
   command
-      .add_option("--config", config,
-                  "a TOML file with these options, underscores for dashes; the command line wins")
+      .add_option(
+          "--config", config,
+          "a TOML file with these options, underscores for dashes, or the .json of a TRL KTOConfig; the "
+          "command line wins")
       ->type_name("FILE");
   visit_options(options, [&](const char* name, auto& field, const char* kind, const char* help) {
     const std::string flag = with_dashes(name);
@@ -35,6 +38,15 @@ void add_train_options(CLI::App& command, TrainOptions& options, std::string& co
   });
 }
 
+void apply_config(TrainOptions& options, const std::string& path) {
+  const std::string text = read_text(path, 1 << 20);
+  if (!path.ends_with(".json")) return apply_toml(options, text, path);
+  const std::vector<std::string> ignored = apply_trl_config(options, text, path);
+  if (!ignored.empty()) {
+    fmt::print("{}: concern Python only, not used: {}\n", path, fmt::join(ignored, ", "));
+  }
+}
+
 /// Defaults, then the config file, then what the command line gave.
 TrainOptions merge(const CLI::App& command, const TrainOptions& given, std::string config) {
   TrainOptions merged;
@@ -42,7 +54,7 @@ TrainOptions merge(const CLI::App& command, const TrainOptions& given, std::stri
     if (given.out.empty()) fail(ExitCode::Usage, "--resume: name the folder of the run with --out");
     config = given.out + "/config.toml";
   }
-  if (!config.empty()) apply_toml(merged, read_text(config, 1 << 20), config);
+  if (!config.empty()) apply_config(merged, config);
   visit_options(merged, [&](const char* name, auto& target, const char*, const char*) {
     if (command.count("--" + with_dashes(name)) == 0) return;
     visit_options(given, [&](const char* other, const auto& source, const char*, const char*) {

@@ -78,6 +78,7 @@ BatchTerms objective_terms(const Tensor& policy, const Tensor& reference, const 
   const int64_t count = policy.count();
   std::vector<int32_t> offsets(static_cast<size_t>(count) + 1);
   std::iota(offsets.begin(), offsets.end(), 0);
+  const std::vector<double> same_z0(static_cast<size_t>(count), z0);
   BatchTerms terms(static_cast<size_t>(count));
   with_compute_dtype("kto_loss", policy.dtype(), [&]<class T>() {
     kernels::cpu::kto_forward<T>({.log_ratios = terms.log_ratios.data(),
@@ -91,7 +92,7 @@ BatchTerms objective_terms(const Tensor& policy, const Tensor& reference, const 
                                   .logit_means = nullptr,
                                   .offsets = offsets.data(),
                                   .labels = labels.data<int32_t>(),
-                                  .z0 = &z0,
+                                  .z0 = same_z0.data(),
                                   .given_slopes = nullptr,
                                   .objective = objective,
                                   .sequences = count});

@@ -54,6 +54,8 @@ Outcome tokenize(const Row& row, const Encode& encode, const ExampleOptions& opt
   outcome.dropped = std::ssize(example.prompt) >= options.max_length;
   outcome.truncated = !outcome.dropped && example.tokens() > options.max_length;
   if (outcome.truncated) {
+    const int64_t lent = std::min(std::ssize(example.completion), options.max_length - 1);
+    example.uncut.assign(example.completion.begin(), example.completion.begin() + lent);
     example.completion.resize(static_cast<size_t>(options.max_length - std::ssize(example.prompt)));
   }
   return outcome;

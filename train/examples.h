@@ -15,12 +15,16 @@ namespace prospect {
 struct Example {
   std::vector<int32_t> prompt;      ///< at least one: it predicts the completion's first token
   std::vector<int32_t> completion;  ///< at least one, the end-of-text token last unless cut off
+  /// Of a completion that was cut to fit its prompt: what a shorter prompt may take of it; else empty.
+  std::vector<int32_t> uncut;
   bool label = true;
   int64_t row = 0;   ///< index of its Row
   int64_t line = 0;  ///< of its file
   /// Equal numbers mean equal texts, of prompts and of completions: how KL partners are told apart.
   int64_t prompt_text = 0, completion_text = 0;
 
+  /// The completion as another prompt takes it, before it is cut to fit that one.
+  std::span<const int32_t> lent_completion() const { return uncut.empty() ? completion : uncut; }
   int64_t tokens() const { return std::ssize(prompt) + std::ssize(completion); }
 };
 

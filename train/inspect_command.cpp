@@ -1,8 +1,7 @@
 #include <fmt/core.h>
 
-#include <algorithm>
-
 #include "model/model.h"
+#include "train/balance.h"
 #include "train/commands.h"
 #include "train/corpus.h"
 #include "train/memory_plan.h"
@@ -25,7 +24,6 @@ std::string spread(const Lengths& lengths) {
                      lengths.mean);
 }
 
-/// Eq. 8 of the KTO paper: lambda_D n_D and lambda_U n_U equal, the smaller weight 1.
 void print_balance(const Examples& examples) {
   const int64_t desirable = examples.desirable(), undesirable = examples.undesirable();
   const double share = 100.0 * static_cast<double>(desirable) / static_cast<double>(examples.list.size());
@@ -34,9 +32,9 @@ void print_balance(const Examples& examples) {
     fmt::print("  all rows have one label: KTO can only push in one direction\n");
     return;
   }
-  const double ratio = static_cast<double>(desirable) / static_cast<double>(undesirable);
+  const LabelWeights weights = balanced_weights(examples);
   fmt::print("  suggested weights: --desirable-weight {:.2f} --undesirable-weight {:.2f}\n",
-             std::max(1.0, 1 / ratio), std::max(1.0, ratio));
+             weights.desirable, weights.undesirable);
 }
 
 void print_data(const Corpus& corpus, const std::string& path) {

@@ -24,6 +24,45 @@ void add_label_metrics(Metrics& out, const std::string& label, const Statistics&
   out.emplace_back("logits/" + label, sums[logit] / sums[tokens]);
 }
 
+/// All metrics that are ratios of sums over rows or tokens.
+Metrics ratios(const Statistics& sums, double beta) {
+  Metrics out;
+  add_label_metrics(out, "chosen", sums, beta, S::kChosenRows, S::kChosenRatio, S::kChosenLogp,
+                    S::kChosenLogit, S::kChosenTokens);
+  add_label_metrics(out, "rejected", sums, beta, S::kRejectedRows, S::kRejectedRatio, S::kRejectedLogp,
+                    S::kRejectedLogit, S::kRejectedTokens);
+  if (sums[S::kChosenRows] > 0 && sums[S::kRejectedRows] > 0) {
+    out.emplace_back("rewards/margins",
+                     find_metric(out, "rewards/chosen", 0) - find_metric(out, "rewards/rejected", 0));
+  }
+  if (sums.rows() > 0) out.emplace_back("rewards/accuracies", sums[S::kCorrect] / sums.rows());
+  if (sums[S::kCompletionTokens] > 0) {
+    out.emplace_back("entropy", sums[S::kEntropySum] / sums[S::kCompletionTokens]);
+  }
+  return out;
+}
+
+/// The mean of each metric over the parts that have it.
+Metrics mean_of_ratios(std::span<const Statistics> parts, double beta) {
+  Metrics sums;
+  std::vector<double> counts;
+  for (const Statistics& part : parts) {
+    for (const auto& [name, value] : ratios(part, beta)) {
+      const auto same_name = [&](const auto& metric) { return metric.first == name; };
+      const auto found = std::find_if(sums.begin(), sums.end(), same_name);
+      if (found == sums.end()) {
+        sums.emplace_back(name, value);
+        counts.push_back(1);
+      } else {
+        found->second += value;
+        counts[static_cast<size_t>(found - sums.begin())] += 1;
+      }
+    }
+  }
+  for (size_t i = 0; i < sums.size(); ++i) sums[i].second /= counts[i];
+  return sums;
+}
+
 /// The lines of an earlier run whose step is at most `step`.
 std::string lines_until(const std::filesystem::path& path, int64_t step) {
   std::string kept;
@@ -43,54 +82,69 @@ std::string lines_until(const std::filesystem::path& path, int64_t step) {
 
 }  // namespace
 
+Statistics StepRecord::total() const {
+  Statistics sums;
+  for (const GroupRecord& group : groups) sums.add(group.statistics);
+  return sums;
+}
+
 void MetricsWindow::add(const StepRecord& step) {
-  sums_.add(step.statistics);
   ++steps_;
-  z0_ += step.z0;
   grad_norm_ += step.grad_norm;
-  kl_raw_ += step.statistics.kl_raw();
-  kl_standard_error_ += step.statistics.kl_standard_error();
+  for (const GroupRecord& group : step.groups) {
+    ++groups_;
+    loss_ += group.statistics[S::kLossSum];
+    z0_ += group.z0;
+    kl_raw_ += group.statistics.kl_raw();
+    kl_standard_error_ += group.statistics.kl_standard_error();
+    if (averaging_ == Averaging::Groups || parts_.empty()) parts_.emplace_back();
+    parts_.back().add(group.statistics);
+  }
 }
 
 Metrics MetricsWindow::metrics(double beta) const {
-  const auto steps = static_cast<double>(steps_);
-  Metrics out{{"loss", sums_[S::kLossSum] / steps}, {"kl", z0_ / steps}};
-  add_label_metrics(out, "chosen", sums_, beta, S::kChosenRows, S::kChosenRatio, S::kChosenLogp,
-                    S::kChosenLogit, S::kChosenTokens);
-  add_label_metrics(out, "rejected", sums_, beta, S::kRejectedRows, S::kRejectedRatio, S::kRejectedLogp,
-                    S::kRejectedLogit, S::kRejectedTokens);
-  if (sums_[S::kChosenRows] > 0 && sums_[S::kRejectedRows] > 0) {
-    out.emplace_back("rewards/margins",
-                     find_metric(out, "rewards/chosen", 0) - find_metric(out, "rewards/rejected", 0));
-  }
-  if (sums_.rows() > 0) out.emplace_back("rewards/accuracies", sums_[S::kCorrect] / sums_.rows());
-  if (sums_[S::kCompletionTokens] > 0) {
-    out.emplace_back("entropy", sums_[S::kEntropySum] / sums_[S::kCompletionTokens]);
-  }
-  out.emplace_back("kl/raw", kl_raw_ / steps);
-  out.emplace_back("kl/se", kl_standard_error_ / steps);
+  const auto steps = static_cast<double>(steps_), groups = static_cast<double>(groups_);
+  Metrics out{{"loss", loss_ / steps}, {"kl", z0_ / groups}};
+  for (const auto& metric : mean_of_ratios(parts_, beta)) out.push_back(metric);
+  out.emplace_back("kl/raw", kl_raw_ / groups);
+  out.emplace_back("kl/se", kl_standard_error_ / groups);
   out.emplace_back("grad_norm", grad_norm_ / steps);
   return out;
 }
 
+double MetricsWindow::tokens() const {
+  double sum = 0;
+  for (const Statistics& part : parts_) sum += part[S::kTokens];
+  return sum;
+}
+
 std::vector<double> MetricsWindow::state() const {
-  std::vector<double> state(sums_.sums.begin(), sums_.sums.end());
-  state.insert(state.end(), {static_cast<double>(steps_), z0_, grad_norm_, kl_raw_, kl_standard_error_});
+  std::vector<double> state{
+      static_cast<double>(steps_), static_cast<double>(groups_), loss_, z0_, grad_norm_, kl_raw_,
+      kl_standard_error_};
+  for (const Statistics& part : parts_) state.insert(state.end(), part.sums.begin(), part.sums.end());
   return state;
 }
 
 void MetricsWindow::restore(std::span<const double> state) {
-  if (state.size() != Statistics::kFields + 5) {
-    fail(ExitCode::BadData, "checkpoint: the state of the metrics has {} numbers, expected {}", state.size(),
-         Statistics::kFields + 5);
+  constexpr size_t kOwn = 7;
+  if (state.size() < kOwn || (state.size() - kOwn) % S::kFields != 0) {
+    fail(ExitCode::BadData,
+         "checkpoint: the state of the metrics has {} numbers, expected {} and some times {}", state.size(),
+         kOwn, static_cast<int>(S::kFields));
   }
-  std::copy_n(state.begin(), Statistics::kFields, sums_.sums.begin());
-  const auto rest = state.subspan(Statistics::kFields);
-  steps_ = static_cast<int64_t>(rest[0]);
-  z0_ = rest[1];
-  grad_norm_ = rest[2];
-  kl_raw_ = rest[3];
-  kl_standard_error_ = rest[4];
+  steps_ = static_cast<int64_t>(state[0]);
+  groups_ = static_cast<int64_t>(state[1]);
+  loss_ = state[2];
+  z0_ = state[3];
+  grad_norm_ = state[4];
+  kl_raw_ = state[5];
+  kl_standard_error_ = state[6];
+  parts_.clear();
+  for (size_t at = kOwn; at < state.size(); at += S::kFields) {
+    std::copy_n(state.begin() + static_cast<std::ptrdiff_t>(at), S::kFields,
+                parts_.emplace_back().sums.begin());
+  }
 }
 
 MetricsLog::MetricsLog(std::filesystem::path path, int64_t step) : path_(std::move(path)) {

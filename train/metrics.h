@@ -15,31 +15,48 @@ namespace prospect {
 /// Names and values in the order in which they are written.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-/// What a step reports besides its statistics.
-struct StepRecord {
+/// What a loss group of a step reports (train/batch_plan.h).
+struct GroupRecord {
   Statistics statistics;
-  double z0 = 0;         ///< as the loss used it
-  double grad_norm = 0;  ///< before clipping
+  double z0 = 0;  ///< as the loss used it
 };
 
-/// The steps since the last line, averaged as TRL averages them: loss, kl and grad_norm over steps,
-/// everything else over rows or tokens. A metric without rows in the window is absent.
+struct StepRecord {
+  std::vector<GroupRecord> groups;
+  double grad_norm = 0;  ///< before clipping
+
+  /// Over all groups.
+  Statistics total() const;
+  double loss() const { return total()[Statistics::kLossSum]; }
+};
+
+/// What rewards, log-probabilities, logits and entropy are means over.
+enum class Averaging {
+  Rows,    ///< all rows or tokens of the window
+  Groups,  ///< the loss groups that have such rows, of their own means: as TRL reports them
+};
+
+/// The steps since the last line: loss and grad_norm are means over steps, kl over loss groups, the rest as
+/// Averaging says. A metric without rows in the window is absent.
 class MetricsWindow {
  public:
+  explicit MetricsWindow(Averaging averaging = Averaging::Rows) : averaging_(averaging) {}
   void add(const StepRecord& step);
+  void clear() { *this = MetricsWindow(averaging_); }
   bool empty() const { return steps_ == 0; }
   /// loss, kl, rewards/{chosen,rejected,margins,accuracies}, logps/*, logits/*, entropy, kl/raw, kl/se,
   /// grad_norm.
   Metrics metrics(double beta) const;
-  double tokens() const { return sums_[Statistics::kTokens]; }
+  double tokens() const;
   /// All numbers of the window, for a checkpoint between two lines; restore() takes them back.
   std::vector<double> state() const;
   void restore(std::span<const double> state);
 
  private:
-  Statistics sums_;
-  int64_t steps_ = 0;
-  double z0_ = 0, grad_norm_ = 0, kl_raw_ = 0, kl_standard_error_ = 0;
+  Averaging averaging_;
+  std::vector<Statistics> parts_;  ///< one for all rows, or one for each group
+  int64_t steps_ = 0, groups_ = 0;
+  double loss_ = 0, z0_ = 0, grad_norm_ = 0, kl_raw_ = 0, kl_standard_error_ = 0;  ///< sums
 };
 
 /// Time since the last question.

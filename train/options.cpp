@@ -106,11 +106,22 @@ void check_options(const TrainOptions& options) {
                "name the model to align, a Hugging Face folder or a .gguf file");
   require_that(!options.data.empty(), "data", "name the feedback rows, a JSONL file");
   require_that(!options.out.empty(), "out", "name a folder for the run");
-  require_one_of(options.objective, "objective", {"kto", "kto-edifice", "lm"});
+  require_one_of(options.objective, "objective",
+                 {"kto", "kto-zero", "apo-zero-unpaired", "kto-edifice", "lm"});
+  require_one_of(options.compat, "compat", {"none", "trl"});
+  require_one_of(options.balance, "balance", {"none", "auto"});
   require_one_of(options.lr_scheduler_type, "lr-scheduler-type", {"linear", "cosine", "constant"});
   require_one_of(options.dtype, "dtype", {"f32", "bf16", "f64"});
   require_that(options.objective != "lm" || options.reference.empty(), "reference",
                "the objective lm has no reference");
+  require_that(
+      options.compat == "none" || options.objective == "kto" || options.objective == "apo-zero-unpaired",
+      "compat", "TRL has the objectives kto and apo-zero-unpaired only");
+  require_that(options.balance == "none" || options.objective != "lm", "balance",
+               "the objective lm has no weights");
+  require_that(
+      options.balance == "none" || (options.desirable_weight == 1 && options.undesirable_weight == 1),
+      "balance", "auto chooses both weights; leave --desirable-weight and --undesirable-weight out");
   require_that(options.beta > 0, "beta", "must be above 0");
   require_that(options.desirable_weight >= 0 && options.undesirable_weight >= 0, "desirable-weight",
                "weights must not be negative");

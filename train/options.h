@@ -10,12 +10,14 @@ namespace prospect {
 struct TrainOptions {
   std::string model, data, out, eval_data, reference;
   std::string objective = "kto";
+  std::string compat = "none";
   bool from_scratch = false;
   bool resume = false;
 
   double beta = 0.1;
   double desirable_weight = 1;
   double undesirable_weight = 1;
+  std::string balance = "none";
 
   double learning_rate = 1e-6;
   std::string lr_scheduler_type = "linear";
@@ -57,8 +59,14 @@ void visit_options(Options& options, const Visit& visit) {
   visit("eval_data", options.eval_data, "ROWS", "held-out rows, evaluated at the end and every --eval-steps");
   visit("reference", options.reference, "DIR_OR_GGUF",
         "the reference model (default: --model as it is at the start)");
-  visit("objective", options.objective, "NAME",
-        "kto: the paper's; kto-edifice: matched mean with gradient, no clamp; lm: next-token loss");
+  visit(
+      "objective", options.objective, "NAME",
+      "kto: the paper's; kto-zero and apo-zero-unpaired: z0 = 0; kto-edifice: matched mean with gradient, no "
+      "clamp; lm: next-token loss");
+  visit("compat", options.compat, "NAME",
+        "trl: rows in order, neighbours as partners, z0, loss and metrics by --per-device-train-batch-size "
+        "rows, "
+        "as TRL 1.16 does");
   visit("from_scratch", options.from_scratch, "",
         "draw the weights from the seed; --model then needs config.json and tokenizer only");
   visit("resume", options.resume, "",
@@ -68,6 +76,9 @@ void visit_options(Options& options, const Visit& visit) {
   visit("desirable_weight", options.desirable_weight, "X", "lambda_D, weight of rows labelled true");
   visit("undesirable_weight", options.undesirable_weight, "X",
         "lambda_U, weight of rows labelled false (see `prospect inspect`)");
+  visit("balance", options.balance, "NAME",
+        "auto: choose both weights so that the two labels weigh the same, the smaller weight 1; none: as "
+        "given");
 
   visit("learning_rate", options.learning_rate, "X", "peak learning rate of AdamW");
   visit("lr_scheduler_type", options.lr_scheduler_type, "NAME",
@@ -83,9 +94,9 @@ void visit_options(Options& options, const Visit& visit) {
   visit("max_steps", options.max_steps, "N", "stop after N optimizer steps; -1: by epochs");
   visit("max_length", options.max_length, "N", "tokens of prompt and completion; the rest is cut off");
   visit("per_device_train_batch_size", options.per_device_train_batch_size, "N",
-        "rows of a step on one device");
+        "rows of a step on one device; with --compat trl also the rows that share a z0");
   visit("gradient_accumulation_steps", options.gradient_accumulation_steps, "N",
-        "multiplies the rows of a step; z0 is over all of them");
+        "multiplies the rows of a step; z0 is over all of them, but for --compat trl");
   visit("seed", options.seed, "N", "order of rows, partners for z0, dropout, initial weights");
   visit("disable_dropout", options.disable_dropout, "",
         "train without dropout (--no-disable-dropout keeps the model's)");
@@ -104,8 +115,9 @@ void visit_options(Options& options, const Visit& visit) {
   visit("memory_gib", options.memory_gib, "X", "refuse to use more memory than this; 0: no limit");
 }
 
-/// Sets fields from a TOML text. Throws: Error(BadConfig) `source:line key: reason` for an unknown key, a
-/// value of another type, or text that is not TOML.
+/// Sets fields from a TOML text (train/trl_config.h does so from the JSON of a KTOConfig). Throws:
+/// Error(BadConfig) `source:line key: reason` for an unknown key, a value of another type, or text that is
+/// not TOML.
 void apply_toml(TrainOptions& options, std::string_view text, const std::string& source);
 /// Every option as TOML, in the order of the table; apply_toml of it gives the same options.
 std::string to_toml(const TrainOptions& options);

@@ -34,7 +34,7 @@ Sequence matched_sequence(const Example& example, int64_t index) {
 
 Sequence mismatched_sequence(const Example& prompt, const Example& completion, int64_t index,
                              int64_t max_length) {
-  const std::span<const int32_t> whole = completion.completion;
+  const std::span<const int32_t> whole = completion.lent_completion();
   const auto room = static_cast<size_t>(std::max<int64_t>(0, max_length - std::ssize(prompt.prompt)));
   return {prompt.prompt, whole.first(std::min(whole.size(), room)), index};
 }

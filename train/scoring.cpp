@@ -44,7 +44,6 @@ ScoredSequences score_sequences(const Transformer& transformer, std::span<const 
                                   .host_offsets = packed.host_offsets,
                                   .reference = references.empty() ? Tensor() : concatenate(references),
                                   .labels = Tensor::zeros({std::ssize(members)}, DType::I32, device),
-                                  .z0 = Tensor::zeros({1}, DType::F64, device),
                                   .objective = {.kind = ObjectiveKind::Lm}});
     for (size_t i = 0; i < members.size(); ++i) {
       const auto member = static_cast<size_t>(members[i]);

@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "engine/files.h"
+#include "train/balance.h"
 #include "train/commands.h"
 #include "train/memory_plan.h"
 #include "train/trainer.h"
@@ -57,6 +58,23 @@ void print_start(const TrainOptions& options, const RunInputs& inputs) {
              omp_get_max_threads());
 }
 
+/// From here on the run has weights like any other: its config.toml holds them, a resumed run keeps them.
+void set_balanced_weights(TrainOptions& options, const Examples& examples) {
+  const LabelWeights weights = balanced_weights(examples);
+  options.desirable_weight = weights.desirable;
+  options.undesirable_weight = weights.undesirable;
+  options.balance = "none";
+  fmt::print("weights balanced over the rows kept: desirable {:.4g}, undesirable {:.4g}\n", weights.desirable,
+             weights.undesirable);
+}
+
+void warn_of_imbalance(const TrainOptions& options, const Examples& examples) {
+  if (options.objective == "lm") return;
+  const std::string warning =
+      balance_warning(examples, {options.desirable_weight, options.undesirable_weight});
+  if (!warning.empty()) fmt::print(stderr, "prospect: warning: {}\n", warning);
+}
+
 }  // namespace
 
 DType parse_dtype(const std::string& name) {
@@ -84,11 +102,13 @@ void run_train(TrainOptions options) {
   require_memory(options);
   RunInputs inputs = load_inputs(options, device);
   print_start(options, inputs);
+  if (options.balance == "auto") set_balanced_weights(options, inputs.corpus.examples);
   Trainer trainer(options, inputs);
   if (options.resume) trainer.resume();
   require_writable_folder(options.out);
   options.resume = false;
   write_atomically(fs::path(options.out) / "config.toml", to_toml(options));
+  warn_of_imbalance(options, inputs.corpus.examples);
   trainer.run();
   fmt::print("peak memory {:.2f} GiB\n", static_cast<double>(device.memory_use().peak_bytes) / (1 << 30));
 }

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 
 ObjectiveKind objective_kind(const std::string& name) {
   if (name == "lm") return ObjectiveKind::Lm;
+  if (name == "kto-zero" || name == "apo-zero-unpaired") return ObjectiveKind::KtoZero;
   return name == "kto-edifice" ? ObjectiveKind::KtoEdifice : ObjectiveKind::Kto;
 }
 
@@ -23,7 +24,8 @@ BatchPass::Options pass_options(const TrainOptions& options, const Corpus& corpu
   return {.objective = {.kind = objective_kind(options.objective),
                         .beta = options.beta,
                         .desirable_weight = options.desirable_weight,
-                        .undesirable_weight = options.undesirable_weight},
+                        .undesirable_weight = options.undesirable_weight,
+                        .float_sigmoid = options.compat == "trl"},
           .max_length = corpus.max_length,
           .micro_batch_tokens = options.micro_batch_tokens,
           .gradient_checkpointing = options.gradient_checkpointing,
@@ -33,11 +35,19 @@ BatchPass::Options pass_options(const TrainOptions& options, const Corpus& corpu
 
 /// The plan over all rows of a corpus.
 BatchPlan plan_of(const TrainOptions& options, const Corpus& corpus) {
+  const int64_t micro_batch_rows = options.per_device_train_batch_size;
+  const int64_t batch_rows = micro_batch_rows * options.gradient_accumulation_steps;
+  if (options.compat == "trl") {
+    return BatchPlan::in_blocks(std::ssize(corpus.examples.list), batch_rows, micro_batch_rows);
+  }
   std::vector<TextKey> texts;
   for (const Example& example : corpus.examples.list)
     texts.push_back({example.prompt_text, example.completion_text});
-  return {static_cast<uint64_t>(options.seed), std::move(texts),
-          options.per_device_train_batch_size * options.gradient_accumulation_steps};
+  return {static_cast<uint64_t>(options.seed), std::move(texts), batch_rows};
+}
+
+Averaging averaging_of(const TrainOptions& options) {
+  return options.compat == "trl" ? Averaging::Groups : Averaging::Rows;
 }
 
 OptimizerOptions optimizer_options(const TrainOptions& options) {
@@ -129,7 +139,8 @@ Trainer::Trainer(const TrainOptions& options, RunInputs& inputs)
       steps_(options.max_steps > 0 ? options.max_steps : plan_.steps_in(options.num_train_epochs)),
       optimizer_(inputs.policy.parameters, optimizer_options(options)),
       pass_(policy_, reference_ ? &*reference_ : nullptr, *communicator_,
-            pass_options(options, inputs.corpus)) {}
+            pass_options(options, inputs.corpus)),
+      window_(averaging_of(options)) {}
 
 void Trainer::run() {
   const Schedule schedule{.kind = schedule_kind(options_.lr_scheduler_type),
@@ -146,7 +157,7 @@ void Trainer::run() {
     record.grad_norm = update(learning_rate);
     ++done_;
     window_.add(record);
-    progress.advance(done_, fmt::format("loss {:.4f}", record.statistics[Statistics::kLossSum]));
+    progress.advance(done_, fmt::format("loss {:.4f}", record.loss()));
 
     const bool last = done_ == steps_;
     if (last || done_ % options_.logging_steps == 0) {
@@ -184,13 +195,13 @@ void Trainer::write_metrics(double learning_rate, MetricsLog& log, MetricsClock&
   log.write(metrics);
   const std::string left = progress.time_left();
   progress.line(summary_line(done_, steps_, metrics) + (done_ < steps_ ? "  " + left + " left" : ""));
-  window_ = {};
+  window_.clear();
 }
 
 void Trainer::evaluate(MetricsLog& log, Progress& progress) {
   const Corpus& held_out = *inputs_.held_out;
   BatchPlan plan = plan_of(options_, held_out);
-  MetricsWindow window;
+  MetricsWindow window(averaging_of(options_));
   std::vector<double> log_ratios;
   std::vector<bool> labels;
   for (int64_t step = 0; step < plan.steps_per_epoch(); ++step) {

@@ -29,7 +29,8 @@ void check_inputs(const Variable& hidden, const Variable& weight, const HeadInpu
   require("head", "offsets", inputs.offsets, {sequences + 1}, DType::I32);
   require_if_given("reference", inputs.reference, {rows}, compute_dtype(dtype));
   require_if_given("labels", inputs.labels, {sequences}, DType::I32);
-  require_if_given("z0", inputs.z0, {1}, DType::F64);
+  require_if_given("z0", inputs.z0, {sequences}, DType::F64);
+  require_if_given("shares", inputs.shares, {sequences}, DType::F64);
   require_if_given("slopes", inputs.slopes, {sequences}, DType::F64);
 }
 
@@ -70,9 +71,9 @@ void run_kernel(const Tensor& hidden, const Tensor& weight, const HeadInputs& in
                                  .reference = target_data<C>(inputs.reference),
                                  .labels = target_data<int32_t>(inputs.labels),
                                  .z0 = target_data<double>(inputs.z0),
+                                 .shares = target_data<double>(inputs.shares),
                                  .given_slopes = target_data<double>(inputs.slopes),
                                  .objective = inputs.objective,
-                                 .scale = inputs.scale,
                                  .rows = rows,
                                  .columns = hidden.size(1),
                                  .vocabulary = vocabulary,

@@ -8,7 +8,7 @@
 
 /// The language model's head and the objective in one pass over chunks of whole sequences.
 ///   logits = hidden weight^T,   log-probabilities of the targets,   r and the objective per sequence,
-///   dlogits = scale * slope of the row's sequence * (onehot - softmax),
+///   dlogits = share * slope of the row's sequence * (onehot - softmax),
 ///   dhidden = dlogits weight,   dweight = dlogits^T hidden
 /// A sequence's slope is known once all its rows are: while its logits are still held, they become dlogits in
 /// place. So training takes three products and [rows, vocabulary] never exists. Only a sequence longer than a
@@ -19,7 +19,7 @@ namespace prospect::kernels {
 
 template <class T>
 struct HeadForward {
-  double* loss;                     ///< [1]: scale * sum of values
+  double* loss;                     ///< [1]: sum of shares * values
   compute_t<T>* log_probabilities;  ///< [rows]
   double* log_ratios;               ///< [sequences]
   double* values;                   ///< [sequences]
@@ -37,10 +37,10 @@ struct HeadForward {
   const int32_t* host_offsets;    ///< the same, in memory of the host
   const compute_t<T>* reference;  ///< [rows]; null: zeros
   const int32_t* labels;          ///< [sequences]: 1 desirable, 0 undesirable; null: all desirable
-  const double* z0;               ///< [1]; null: 0
+  const double* z0;               ///< [sequences]; null: zeros
+  const double* shares;           ///< [sequences]: the factor of each in the loss; null: ones
   const double* given_slopes;     ///< [sequences]; null: the objective's own
   Objective objective;
-  double scale;
   int64_t rows, columns, vocabulary, sequences;
   int64_t chunk_bytes;  ///< logits (and gradients of another type) held at a time; at least one row is
 };

@@ -65,8 +65,9 @@ class HeadPass {
       first = last;
     }
     double sum = 0;
-    for (int64_t s = 0; s < args_.sequences; ++s) sum += args_.values[s];
-    *args_.loss = args_.scale * sum;
+    for (int64_t s = 0; s < args_.sequences; ++s)
+      sum += (args_.shares ? args_.shares[s] : 1) * args_.values[s];
+    *args_.loss = sum;
     // Without a single row nothing was written yet.
     if (dweight_mode_ == GradMode::Overwrite) {
       std::fill_n(args_.dweight, args_.vocabulary * args_.columns, T{});
@@ -142,7 +143,7 @@ class HeadPass {
                     .logit_means = logit_means_,
                     .offsets = args_.offsets + first,
                     .labels = args_.labels ? args_.labels + first : nullptr,
-                    .z0 = args_.z0,
+                    .z0 = args_.z0 ? args_.z0 + first : nullptr,
                     .given_slopes = args_.given_slopes ? args_.given_slopes + first : nullptr,
                     .objective = args_.objective,
                     .sequences = last - first});
@@ -151,8 +152,8 @@ class HeadPass {
   void spread_slopes(int64_t first, int64_t last) {
     kto_backward<C>({.row_slopes = row_slopes_,
                      .slopes = args_.slopes + first,
+                     .shares = args_.shares ? args_.shares + first : nullptr,
                      .offsets = args_.offsets + first,
-                     .scale = args_.scale,
                      .sequences = last - first});
   }
 

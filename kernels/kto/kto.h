@@ -26,19 +26,19 @@ struct KtoForward {
   const C* logit_means;        ///< [rows]; null where logit_sums is
   const int32_t* offsets;      ///< [sequences + 1]: the rows of s are [offsets[s], offsets[s + 1])
   const int32_t* labels;       ///< [sequences]: 1 desirable, 0 undesirable; null: all desirable
-  const double* z0;            ///< [1]: carries no gradient; null: 0
+  const double* z0;            ///< [sequences]: carries no gradient; null: zeros
   const double* given_slopes;  ///< [sequences]; null: the objective's own
   Objective objective;
   int64_t sequences;
 };
 
-/// row_slopes[t] = scale * slopes[s] for the rows t of each sequence s.
+/// row_slopes[t] = shares[s] * slopes[s] for the rows t of each sequence s.
 template <class C>
 struct KtoBackward {
   C* row_slopes;           ///< [rows]
   const double* slopes;    ///< [sequences]
+  const double* shares;    ///< [sequences]: the factor of each in the loss; null: ones
   const int32_t* offsets;  ///< [sequences + 1]
-  double scale;
   int64_t sequences;
 };
 

@@ -30,12 +30,11 @@ double log_ratio(const KtoForward<C>& args, int64_t begin, int64_t end) {
 
 template <class C>
 void kto_forward(const KtoForward<C>& args) {
-  const double z0 = args.z0 ? *args.z0 : 0;
   parallel_for(args.sequences, [&](int64_t s) {
     const bool desirable = args.labels == nullptr || args.labels[s] != 0;
     const int64_t begin = args.offsets[s], end = args.offsets[s + 1];
     const double ratio = log_ratio(args, begin, end);
-    const ObjectiveTerm term = objective_term(args.objective, ratio, desirable, z0);
+    const ObjectiveTerm term = objective_term(args.objective, ratio, desirable, args.z0 ? args.z0[s] : 0);
     args.log_ratios[s] = ratio;
     args.values[s] = term.value;
     args.slopes[s] = args.given_slopes ? args.given_slopes[s] : term.slope;
@@ -47,7 +46,7 @@ void kto_forward(const KtoForward<C>& args) {
 template <class C>
 void kto_backward(const KtoBackward<C>& args) {
   parallel_for(args.sequences, [&](int64_t s) {
-    const C slope = static_cast<C>(args.scale * args.slopes[s]);
+    const C slope = static_cast<C>((args.shares ? args.shares[s] : 1) * args.slopes[s]);
     std::fill(args.row_slopes + args.offsets[s], args.row_slopes + args.offsets[s + 1], slope);
   });
 }

@@ -21,10 +21,10 @@ HeadInputs make_inputs(DType dtype) {
   auto reference = normal(kRows, 5, 0.5);
   for (double& value : reference) value -= 2.5;
   inputs.reference = convert(Tensor::from(reference, Device::cpu()), compute_dtype(dtype));
-  inputs.z0 = Tensor::from(std::vector<double>{0.15}, Device::cpu());
+  inputs.z0 = Tensor::from(std::vector<double>{0.15, 0.3, -0.2, 0.05}, Device::cpu());
   inputs.objective = {
       .kind = ObjectiveKind::Kto, .beta = 0.3, .desirable_weight = 1.4, .undesirable_weight = 0.8};
-  inputs.scale = 0.25;
+  inputs.shares = Tensor::from(std::vector<double>{0.25, 0.5, 0.125, 0.25}, Device::cpu());
   return inputs;
 }
 
@@ -78,7 +78,7 @@ void unfused_gradients(Unfused& out, const HeadInputs& inputs, const std::vector
     const double log_sum_exp = logits[row * kVocabulary + target] - out.log_probabilities[row];
     for (int64_t v = 0; v < kVocabulary; ++v) {
       const double p = std::exp(logits[row * kVocabulary + v] - log_sum_exp);
-      const double dlogit = inputs.scale * out.slopes[s] * ((v == target) - p);
+      const double dlogit = inputs.shares.data<double>()[s] * out.slopes[s] * ((v == target) - p);
       for (int64_t c = 0; c < kColumns; ++c) {
         out.dhidden[row * kColumns + c] += dlogit * weight[v * kColumns + c];
         out.dweight[v * kColumns + c] += dlogit * hidden[row * kColumns + c];
@@ -109,10 +109,10 @@ Unfused unfused(const HeadInputs& inputs) {
     unfused_rows(out, inputs, logits, s);
     const ObjectiveTerm term =
         objective_term(inputs.objective, out.log_ratios[s], inputs.labels.data<int32_t>()[s] == 1,
-                       inputs.z0.data<double>()[0]);
+                       inputs.z0.data<double>()[s]);
     out.values[s] = term.value;
     out.slopes[s] = inputs.slopes.defined() ? inputs.slopes.data<double>()[s] : term.slope;
-    out.loss += inputs.scale * term.value;
+    out.loss += inputs.shares.data<double>()[s] * term.value;
     unfused_gradients(out, inputs, logits, s, hidden.data(), weight.data());
   }
   return out;
@@ -180,7 +180,7 @@ TEST(Head, CarriesNoGradientThroughZ0) {
   HeadInputs inputs = make_inputs(DType::F64);
   const Trial before = run(inputs);
   inputs.slopes = before.outputs.slopes;
-  inputs.z0 = Tensor::from(std::vector<double>{3.0}, Device::cpu());
+  inputs.z0 = Tensor::from(std::vector<double>(4, 3.0), Device::cpu());
   const Trial after = run(inputs);
   EXPECT_NE(to_doubles(after.outputs.values), to_doubles(before.outputs.values));
   EXPECT_EQ(to_doubles(after.dhidden), to_doubles(before.dhidden));
@@ -220,14 +220,16 @@ TEST(Head, WithoutRecordingGivesTheSameOutputsAndNoGradient) {
   EXPECT_TRUE(near(outputs.slopes, unfused(inputs).slopes, 1e-12));
 }
 
-TEST(Head, LabelsReferenceAndZ0MayBeAbsent) {
+TEST(Head, LabelsReferenceZ0AndSharesMayBeAbsent) {
   HeadInputs inputs = make_inputs(DType::F64);
   inputs.reference = {};
   inputs.labels = Tensor::from(std::vector<int32_t>{1, 1, 1, 1}, Device::cpu());
-  inputs.z0 = Tensor::from(std::vector<double>{0}, Device::cpu());
+  inputs.z0 = Tensor::zeros({4}, DType::F64, Device::cpu());
+  inputs.shares = Tensor::from(std::vector<double>(4, 1.0), Device::cpu());
   const Unfused expected = unfused(inputs);
   inputs.labels = {};
   inputs.z0 = {};
+  inputs.shares = {};
   expect_equal(run(inputs), expected, 1e-12);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <numeric>
 
 #include "tests/support/random.h"
@@ -20,6 +21,11 @@ struct Case {
   int64_t count() const { return std::ssize(labels); }
 };
 
+const std::map<std::string, ObjectiveKind> kKinds{{"kto", ObjectiveKind::Kto},
+                                                  {"kto-edifice", ObjectiveKind::KtoEdifice},
+                                                  {"kto-zero", ObjectiveKind::KtoZero},
+                                                  {"apo-zero-unpaired", ObjectiveKind::KtoZero}};
+
 std::vector<Case> golden_cases() {
   std::ifstream file(PROSPECT_SOURCE_DIR "/tests/golden/kto/golden.txt");
   std::vector<Case> cases;
@@ -28,7 +34,7 @@ std::vector<Case> golden_cases() {
   int64_t count = 0;
   while (file >> kind >> next.objective.beta >> next.objective.desirable_weight >>
          next.objective.undesirable_weight >> next.z0 >> count >> next.loss) {
-    next.objective.kind = kind == "kto" ? ObjectiveKind::Kto : ObjectiveKind::KtoEdifice;
+    next.objective.kind = kKinds.at(kind);
     Case& added = cases.emplace_back(next);
     for (int64_t i = 0; i < count; ++i) {
       int32_t label = 0;
@@ -55,6 +61,7 @@ Result run(const Case& in, int64_t tokens = 1) {
   const int64_t count = in.count();
   std::vector<C> policy(count * tokens), reference(count * tokens);
   std::vector<int32_t> offsets(count + 1);
+  const std::vector<double> z0(count, in.z0);
   for (int64_t s = 0; s < count; ++s) {
     policy[s * tokens] = static_cast<C>(in.policy[s]);
     reference[s * tokens] = static_cast<C>(in.reference[s]);
@@ -72,7 +79,7 @@ Result run(const Case& in, int64_t tokens = 1) {
                                 .logit_means = nullptr,
                                 .offsets = offsets.data(),
                                 .labels = in.labels.data(),
-                                .z0 = &in.z0,
+                                .z0 = z0.data(),
                                 .given_slopes = nullptr,
                                 .objective = in.objective,
                                 .sequences = count});
@@ -91,7 +98,7 @@ void expect_relative(double actual, double expected) {
 
 TEST(Kto, ReproducesGoldenValuesAndSlopes) {
   const std::vector<Case> cases = golden_cases();
-  ASSERT_EQ(cases.size(), 5u + 2 * (16 + 2 + 3));
+  ASSERT_EQ(cases.size(), 5u + 2 * (16 + 2 + 3) + 2 * (2 + 16 + 3));
   for (const Case& golden : cases) {
     for (const int64_t tokens : {1, 3}) {
       const Result result = run<double>(golden, tokens);
@@ -207,11 +214,35 @@ TEST(Kto, NextTokenLossIsTheNegativeSum) {
   }
 }
 
+TEST(Kto, SigmaInFloatLeavesNothingOfSaturatedRows) {
+  for (const ObjectiveKind kind : {ObjectiveKind::Kto, ObjectiveKind::KtoZero}) {
+    const Objective exact{.kind = kind, .beta = 1, .desirable_weight = 1.5, .undesirable_weight = 0.5};
+    Objective rounded = exact;
+    rounded.float_sigmoid = true;
+    for (const bool desirable : {true, false}) {
+      for (double ratio = -12; ratio <= 12; ratio += 0.7) {
+        const ObjectiveTerm a = objective_term(rounded, ratio, desirable, 0.2);
+        const ObjectiveTerm b = objective_term(exact, ratio, desirable, 0.2);
+        // x, exp, sum and quotient are rounded to float, each to 2^-24 of at most 12 (x) or 1.
+        EXPECT_NEAR(a.value, b.value, 1.5 * 15 * 0x1p-24);
+        EXPECT_NEAR(a.slope, b.slope, 1.5 * 15 * 0x1p-24);
+      }
+    }
+    EXPECT_GT(-objective_term(exact, 20, true, 0).slope, 1e-9);
+    EXPECT_EQ(objective_term(rounded, 20, true, 0).slope, 0);
+    EXPECT_EQ(objective_term(rounded, 20, true, 0).value, 0);
+  }
+  const Objective rounded{.beta = 1, .float_sigmoid = true}, zero{ObjectiveKind::KtoZero, 1, 1, 1, true};
+  EXPECT_EQ(objective_term(rounded, -20, false, 0).slope, 0);
+  // TRL writes this one as sigma(beta r), which keeps its digits.
+  EXPECT_GT(objective_term(zero, -20, false, 0).slope, 1e-9);
+}
+
 TEST(Kto, SumsRowsOfEachSequenceAndUsesGivenSlopes) {
   const std::vector<float> policy{-1, -2, -4}, reference{-1, -1, -1}, entropies{1, 2, 4}, means{8, 16, 32};
   const std::vector<int32_t> offsets{0, 2, 2, 3}, labels{1, 1, 0};
   const std::vector<double> given{5, 6, 7};
-  const double z0 = 0.5;
+  const std::vector<double> z0{0.25, 0.5, 0.75}, shares{0.5, 1, 2};
   std::vector<double> ratios(3), values(3), slopes(3), entropy_sums(3), logit_sums(3);
   kernels::cpu::kto_forward<float>({.log_ratios = ratios.data(),
                                     .values = values.data(),
@@ -224,7 +255,7 @@ TEST(Kto, SumsRowsOfEachSequenceAndUsesGivenSlopes) {
                                     .logit_means = means.data(),
                                     .offsets = offsets.data(),
                                     .labels = labels.data(),
-                                    .z0 = &z0,
+                                    .z0 = z0.data(),
                                     .given_slopes = given.data(),
                                     .objective = {},
                                     .sequences = 3});
@@ -234,13 +265,14 @@ TEST(Kto, SumsRowsOfEachSequenceAndUsesGivenSlopes) {
   EXPECT_EQ(logit_sums, (std::vector<double>{24, 0, 32}));
   // A sequence without rows has r = 0 and keeps its place in the mean.
   EXPECT_DOUBLE_EQ(values[1], 1 - sigmoid(-0.05));
+  EXPECT_DOUBLE_EQ(values[2], sigmoid(-0.375));  // each sequence has a z0 of its own
   std::vector<float> row_slopes(3);
   kernels::cpu::kto_backward<float>({.row_slopes = row_slopes.data(),
                                      .slopes = slopes.data(),
+                                     .shares = shares.data(),
                                      .offsets = offsets.data(),
-                                     .scale = 0.5,
                                      .sequences = 3});
-  EXPECT_EQ(row_slopes, (std::vector<float>{2.5, 2.5, 3.5}));
+  EXPECT_EQ(row_slopes, (std::vector<float>{2.5, 2.5, 14}));
 }
 
 }  // namespace

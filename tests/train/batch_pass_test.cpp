@@ -82,7 +82,7 @@ Outcome run(ObjectiveKind kind, const Setting& setting) {
        .dropout = true,
        .seed = 9});
   const StepRecord record = pass.train(examples, whole_batch(examples));
-  return {record.statistics[Statistics::kLossSum], record.z0, to_doubles(policy.parameters.gradients())};
+  return {record.loss(), record.groups[0].z0, to_doubles(policy.parameters.gradients())};
 }
 
 class BatchPassOf : public testing::TestWithParam<ObjectiveKind> {};
@@ -104,6 +104,43 @@ TEST_P(BatchPassOf, LossAndGradientDoNotDependOnTheSplit) {
 INSTANTIATE_TEST_SUITE_P(Objectives, BatchPassOf,
                          testing::Values(ObjectiveKind::Kto, ObjectiveKind::KtoEdifice, ObjectiveKind::Lm));
 
+/// The rows [begin, end) of a step as a step of their own.
+StepPlan part_of(const StepPlan& plan, int64_t begin, int64_t end) {
+  return {.examples = {plan.examples.begin() + begin, plan.examples.begin() + end},
+          .partners = {plan.partners.begin() + begin, plan.partners.begin() + end},
+          .groups = {0, end - begin}};
+}
+
+TEST(BatchPass, LossGroupsAreStepsOfTheirOwnAveraged) {
+  const Model policy =
+      random_model(small_config(), 2, {.dtype = DType::F64, .trainable = true}, Device::cpu());
+  const Model reference = random_model(small_config(), 1, {.dtype = DType::F64}, Device::cpu());
+  const Transformer policy_transformer(policy), reference_transformer(reference);
+  const auto communicator = Communicator::local();
+  const auto examples = rows_of(11);
+  const StepPlan plan = BatchPlan::in_blocks(11, 12, 4).step(0);
+  for (const int64_t tokens : {1 << 20, 40, 1}) {
+    const BatchPass pass(policy_transformer, &reference_transformer, *communicator,
+                         {.max_length = 64, .micro_batch_tokens = tokens});
+    const StepRecord whole = pass.train(examples, plan);
+    const auto gradient = to_doubles(policy.parameters.gradients());
+    ASSERT_EQ(whole.groups.size(), 3u);
+    std::vector<double> sum(gradient.size());
+    double loss = 0;
+    for (size_t g = 0; g < 3; ++g) {
+      const StepRecord alone = pass.train(examples, part_of(plan, plan.groups[g], plan.groups[g + 1]));
+      EXPECT_NEAR(alone.groups[0].z0, whole.groups[g].z0, 1e-12);
+      EXPECT_EQ(alone.total()[Statistics::kTokens], whole.groups[g].statistics[Statistics::kTokens]);
+      const auto part = to_doubles(policy.parameters.gradients());
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += part[i] / 3;
+      loss += alone.loss() / 3;
+    }
+    EXPECT_NE(whole.groups[0].z0, whole.groups[1].z0);
+    EXPECT_NEAR(whole.loss(), loss, 1e-12);
+    EXPECT_LT(relative_distance(gradient, sum), 1e-12);
+  }
+}
+
 TEST(BatchPass, StartsAtHalfTheMeanWeightWhenPolicyIsReference) {
   const Model model =
       random_model(small_config(), 1, {.dtype = DType::F64, .trainable = true}, Device::cpu());
@@ -113,9 +150,9 @@ TEST(BatchPass, StartsAtHalfTheMeanWeightWhenPolicyIsReference) {
                        {.objective = {.desirable_weight = 1.2, .undesirable_weight = 0.7}, .max_length = 64});
   const auto examples = rows_of(9);  // rows 0, 3 and 6 are undesirable
   const StepRecord record = pass.evaluate(examples, whole_batch(examples)).record;
-  EXPECT_EQ(record.z0, 0);
-  EXPECT_NEAR(record.statistics[Statistics::kLossSum], 0.5 * (6 * 1.2 + 3 * 0.7) / 9, 1e-15);
-  EXPECT_EQ(record.statistics[Statistics::kChosenRows], 6);
+  EXPECT_EQ(record.groups[0].z0, 0);
+  EXPECT_NEAR(record.loss(), 0.5 * (6 * 1.2 + 3 * 0.7) / 9, 1e-15);
+  EXPECT_EQ(record.total()[Statistics::kChosenRows], 6);
 }
 
 TEST(BatchPass, BatchWithoutPartnersHasZ0OfZero) {
@@ -128,8 +165,8 @@ TEST(BatchPass, BatchWithoutPartnersHasZ0OfZero) {
   const auto examples = rows_of(4);
   const auto one = std::span(examples).first(1);
   const StepRecord record = pass.evaluate(one, whole_batch(one)).record;
-  EXPECT_EQ(record.z0, 0);
-  EXPECT_EQ(record.statistics[Statistics::kKlCount], 0);
+  EXPECT_EQ(record.groups[0].z0, 0);
+  EXPECT_EQ(record.total()[Statistics::kKlCount], 0);
 }
 
 TEST(BatchPass, LabelsPushInOppositeDirections) {

@@ -171,6 +171,27 @@ TEST(BatchPlan, GivesTheSameStepWhereverARunBegins) {
   }
 }
 
+TEST(BatchPlan, InBlocksKeepsTheOrderAndRotatesPartnersWithinABlock) {
+  BatchPlan plan = BatchPlan::in_blocks(9, 8, 4);
+  EXPECT_EQ(plan.steps_per_epoch(), 2);
+  const StepPlan first = plan.step(0), last = plan.step(1), again = plan.step(2);
+  EXPECT_EQ(first.examples, counting(8));
+  EXPECT_EQ(first.partners, (std::vector<int64_t>{3, 0, 1, 2, 7, 4, 5, 6}));
+  EXPECT_EQ(first.groups, (std::vector<int64_t>{0, 4, 8}));
+  // A block of one row lends to itself, as TRL's does.
+  EXPECT_EQ(last.examples, (std::vector<int64_t>{8}));
+  EXPECT_EQ(last.partners, (std::vector<int64_t>{8}));
+  EXPECT_EQ(last.groups, (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(again.examples, first.examples);
+  EXPECT_EQ(again.epoch, 1);
+}
+
+TEST(BatchPlan, ShuffledStepsAreOneLossGroup) {
+  BatchPlan plan(42, distinct(10), 4);
+  EXPECT_EQ(plan.step(0).groups, (std::vector<int64_t>{0, 4}));
+  EXPECT_EQ(plan.step(2).groups, (std::vector<int64_t>{0, 2}));
+}
+
 TEST(Split, TakesEachIndexOnceWithinTheBudgetForAnyNumberOfRanks) {
   std::mt19937 engine(2);
   for (int trial = 0; trial < 100; ++trial) {

@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -199,6 +200,42 @@ TEST(CommandLine, ExplainsItself) {
   const CommandResult wrong = prospect({"train", "--lernrate", "1"});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_NE(wrong.err.find("--lernrate"), std::string::npos);
+}
+
+TEST(Train, BalancesTheLabelsAndRecordsTheWeights) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < 5; ++i) {
+    rows += fmt::format("{{\"prompt\": \"a\", \"completion\": \" b {}\", \"label\": {}}}\n", i, i < 4);
+  }
+  const std::string data = folder.write("rows.jsonl", rows);
+  const CommandResult plain = prospect(train_words(kLlama, data, folder / "plain"));
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  EXPECT_NE(plain.err.find("4 desirable rows of weight 1 against 1 undesirable"), std::string::npos);
+  auto words = train_words(kLlama, data, folder / "run");
+  words.insert(words.end(), {"--balance", "auto"});
+  const CommandResult balanced = prospect(words);
+  ASSERT_EQ(balanced.code, 0) << balanced.err;
+  EXPECT_EQ(balanced.err.find("warning"), std::string::npos) << balanced.err;
+  EXPECT_NE(read_file(folder / "run/config.toml").find("undesirable_weight = 4.0\n"), std::string::npos);
+  words.insert(words.end(), {"--desirable-weight", "2"});
+  expect_refusal(prospect(words), 78, "--balance:", folder / "other");
+}
+
+TEST(CommandLine, ReadsTheJsonOfATrlConfig) {
+  const TemporaryFolder folder;
+  const std::string config =
+      folder.write("kto.json", R"({"beta": 0.3, "report_to": "none", "loss_type": "apo_zero_unpaired"})");
+  auto words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--config", config, "--compat", "trl"});
+  const CommandResult result = prospect(words);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("kto.json: concern Python only, not used: report_to\n"), std::string::npos)
+      << result.out;
+  EXPECT_NE(read_file(folder / "run/config.toml").find("objective = \"apo-zero-unpaired\"\n"),
+            std::string::npos);
+  words.insert(words.end(), {"--objective", "kto-edifice"});
+  expect_refusal(prospect(words), 78, "--compat:", folder / "other");
 }
 
 TEST(CommandLine, WinsOverTheConfigFile) {

@@ -60,6 +60,8 @@ TEST(Examples, KeepsTheStartAndDropsRowsWhosePromptFillsTheLength) {
   ASSERT_EQ(examples.list.size(), 2u);
   EXPECT_EQ(examples.list[0].completion, (Ids{'x', 'y'}));
   EXPECT_EQ(examples.list[1].completion, (Ids{'x'}));
+  EXPECT_GT(examples.list[1].uncut.size(), 1u);
+  EXPECT_EQ(examples.list[1].uncut.front(), 'x');
   EXPECT_EQ(examples.list[1].row, 2);
   EXPECT_EQ(examples.list[1].line, 3);
   EXPECT_EQ(examples.truncated, 2);

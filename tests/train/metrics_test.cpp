@@ -12,15 +12,15 @@ namespace {
 using S = Statistics;
 
 StepRecord record_of(double chosen_rows, double chosen_ratio, double rejected_rows, double rejected_ratio) {
-  StepRecord record;
-  record.statistics[S::kChosenRows] = chosen_rows;
-  record.statistics[S::kChosenRatio] = chosen_ratio;
-  record.statistics[S::kChosenTokens] = chosen_rows;
-  record.statistics[S::kRejectedRows] = rejected_rows;
-  record.statistics[S::kRejectedRatio] = rejected_ratio;
-  record.statistics[S::kRejectedTokens] = rejected_rows;
-  record.statistics[S::kLossSum] = 0.5;
-  return record;
+  GroupRecord group;
+  group.statistics[S::kChosenRows] = chosen_rows;
+  group.statistics[S::kChosenRatio] = chosen_ratio;
+  group.statistics[S::kChosenTokens] = chosen_rows;
+  group.statistics[S::kRejectedRows] = rejected_rows;
+  group.statistics[S::kRejectedRatio] = rejected_ratio;
+  group.statistics[S::kRejectedTokens] = rejected_rows;
+  group.statistics[S::kLossSum] = 0.5;
+  return {{group}, 0};
 }
 
 std::string read_all(const std::string& path) {
@@ -38,6 +38,24 @@ TEST(Metrics, RewardsAreWeightedByRowsNotBySteps) {
   EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/rejected", 0), -0.2);
   EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/margins", 0), 1.7);
   EXPECT_DOUBLE_EQ(find_metric(metrics, "loss", 0), 0.5);
+}
+
+TEST(Metrics, AverageOverGroupsIsThatOfTheGroupsWithSuchRows) {
+  StepRecord step{{record_of(1, 10, 1, -2).groups[0], record_of(3, 30 + 20, 0, 0).groups[0]}, 0};
+  step.groups[0].z0 = 0.5;
+  step.groups[1].z0 = 0.25;
+  MetricsWindow window(Averaging::Groups), restored(Averaging::Groups);
+  window.add(step);
+  window.add({{record_of(0, 0, 2, -12).groups[0]}, 0});
+  restored.restore(window.state());
+  for (const MetricsWindow* each : {&window, &restored}) {
+    const Metrics metrics = each->metrics(0.1);
+    EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/chosen", 0), 0.1 * (10 + 50.0 / 3) / 2);
+    EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/rejected", 0), 0.1 * (-2 - 6) / 2);
+    EXPECT_DOUBLE_EQ(find_metric(metrics, "rewards/margins", 0), 0.1 * 12);
+    EXPECT_DOUBLE_EQ(find_metric(metrics, "kl", 0), 0.25);
+    EXPECT_DOUBLE_EQ(find_metric(metrics, "loss", 0), 3 * 0.5 / 2);
+  }
 }
 
 TEST(Metrics, AbsentLabelLeavesItsMetricsOut) {

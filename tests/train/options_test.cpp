@@ -71,7 +71,8 @@ TEST(Options, ImpossibleValuesAreRefused) {
     check_options(bad);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "--objective: dpo is not one of kto, kto-edifice, lm");
+    EXPECT_STREQ(error.what(),
+                 "--objective: dpo is not one of apo-zero-unpaired, kto, kto-edifice, kto-zero, lm");
   }
 }
 

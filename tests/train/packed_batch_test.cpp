@@ -41,6 +41,15 @@ TEST(PackedBatch, CutsAPartnersCompletionAfterTheOtherPrompt) {
   EXPECT_EQ(mismatched_sequence(prompt, completion, 9, 50).completion.size(), 4u);
 }
 
+TEST(PackedBatch, LendsWhatItsOwnPromptHadNoRoomFor) {
+  Example prompt, completion;
+  prompt.prompt = {1};
+  completion.completion = {4};
+  completion.uncut = {4, 5, 6, 7};
+  const Sequence cut = mismatched_sequence(prompt, completion, 9, 4);
+  EXPECT_EQ(Ids(cut.completion.begin(), cut.completion.end()), (Ids{4, 5, 6}));
+}
+
 TEST(PackedBatch, RefusesASequenceWithoutPromptOrCompletion) {
   const Ids some{1}, none;
   const std::vector<Sequence> without_prompt{{none, some, 0}}, without_completion{{some, none, 0}};

@@ -6,7 +6,8 @@ digits leave more than fifty even where sigma(x) differs from 1 by exp(-1000).
 One case:  objective beta desirable_weight undesirable_weight z0 count loss
 then `count` lines:  policy reference label value slope gradient
 loss = mean of values; slope = d(value)/d(policy) at fixed z0; gradient = d(loss)/d(policy), for kto-edifice
-also through z0 = mean of (policy - reference); for kto z0 is a constant. Inputs are exact doubles."""
+also through z0 = mean of (policy - reference); for kto z0 is a constant, for kto-zero and apo-zero-unpaired it must
+not matter. Inputs are exact doubles."""
 
 import itertools
 import pathlib
@@ -21,8 +22,12 @@ def sigma(x):
 
 
 def value(kind, beta, weights, r, label, z0):
-    x = beta * (r - z0) if label else beta * (z0 - r)
     weight = weights[0] if label else weights[1]
+    if kind == "apo-zero-unpaired":
+        return weight * (1 - sigma(beta * r) if label else sigma(beta * r))
+    if kind == "kto-zero":
+        return value("kto", beta, weights, r, label, 0)
+    x = beta * (r - z0) if label else beta * (z0 - r)
     return -weight * sigma(x) if kind == "kto-edifice" else weight * (1 - sigma(x))
 
 
@@ -82,6 +87,16 @@ def main():
             lines += case(kind, 0.5, (1.33, 0.75), policy, reference, split, 0.25)[0]
         for label in (0, 1):
             lines += case(kind, 0.1, (1.0, 1.5), policy[:1], reference[:1], (label,), 0.5)[0]
+        for beta in (0.01, 0.1, 1.0):
+            lines += case(kind, beta, (1.5, 0.5), [-1e4, -1e4, 0.0, 0.0], [0.0, 0.0, -1e4, -1e4],
+                          (0, 1, 0, 1), 3.0)[0]
+    for kind in ("kto-zero", "apo-zero-unpaired"):
+        for beta, loss in ((0.1, 0.4987499479259364), (1.0, 0.4874488336769408)):
+            written, found, _ = case(kind, beta, (1.0, 1.0), policy, reference, labels, 0.1)
+            assert abs(found - loss) < 1e-15, (kind, beta, found)
+            lines += written
+        for split in itertools.product((0, 1), repeat=4):
+            lines += case(kind, 0.5, (1.33, 0.75), policy, reference, split, 0.25)[0]
         for beta in (0.01, 0.1, 1.0):
             lines += case(kind, beta, (1.5, 0.5), [-1e4, -1e4, 0.0, 0.0], [0.0, 0.0, -1e4, -1e4],
                           (0, 1, 0, 1), 3.0)[0]

@@ -4,8 +4,10 @@
     python3 reduce.py PARITY_FOLDER [ROWS]
 
 PARITY_FOLDER holds one folder a model family: model/ (a Hugging Face folder), rows.jsonl, ids.jsonl (TRL's ids),
-scores.jsonl (transformers' log-probabilities). Beside this script, for each family, the first ROWS lines (8) of these
-three and the tokenizer and configuration files of the model are written. Standard library only.
+scores.jsonl (transformers' log-probabilities), trl/<run>/ (what TRL's KTOTrainer made of the model and the rows).
+Beside this script, for each family, the first ROWS lines (8) of these three and the tokenizer and configuration files
+of the model are written; for families of TRL_FAMILIES also all rows and the configuration and metrics of the runs on
+one rank. Standard library only.
 """
 import shutil
 import sys
@@ -13,6 +15,16 @@ from pathlib import Path
 
 MODEL_FILES = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
 LINE_FILES = ["rows.jsonl", "ids.jsonl", "scores.jsonl"]
+TRL_FAMILIES = ["gpt2", "llama", "smollm"]
+TRL_RUNS = ["kto", "kto-weighted-accumulated", "apo-zero-unpaired", "kto-clipped"]
+
+
+def copy_runs(case, target):
+    shutil.copyfile(case / "rows.jsonl", target / "rows48.jsonl")
+    for run in TRL_RUNS:
+        (target / "trl" / run).mkdir(parents=True, exist_ok=True)
+        for name in ["config.json", "metrics.jsonl"]:
+            shutil.copyfile(case / "trl" / run / name, target / "trl" / run / name)
 
 
 def main():
@@ -26,6 +38,8 @@ def main():
         for name in LINE_FILES:
             lines = (case / name).read_text().splitlines(keepends=True)
             (target / name).write_text("".join(lines[:rows]))
+        if case.name in TRL_FAMILIES:
+            copy_runs(case, target)
 
 
 if __name__ == "__main__":
