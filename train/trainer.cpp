@@ -89,6 +89,7 @@ void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
     }
   };
   require_same("objective", now.objective, then.objective);
+  require_same("compat", now.compat, then.compat);
   require_same("seed", now.seed, then.seed);
   require_same("max-length", now.max_length, then.max_length);
   require_same("per-device-train-batch-size", now.per_device_train_batch_size,
