@@ -152,7 +152,7 @@ constexpr const char* kFooter =
     "              prospect train   --model DIR --data rows.jsonl --out run --learning-rate 1e-5\n"
     "              prospect generate --model run/model --prompt \"...\"\n"
     "Exit codes: 0 ok, 2 usage, 65 bad data or model file, 66 missing input, 70 bug, 74 I/O failure,\n"
-    "            78 bad configuration, 79 numeric stop.";
+    "            75 stopped by a signal after a checkpoint, 78 bad configuration, 79 numeric stop.";
 
 }  // namespace
 

@@ -122,6 +122,8 @@ void check_options(const TrainOptions& options) {
   require_that(
       options.balance == "none" || (options.desirable_weight == 1 && options.undesirable_weight == 1),
       "balance", "auto chooses both weights; leave --desirable-weight and --undesirable-weight out");
+  require_that(options.objective != "kto-edifice" || options.disable_dropout, "disable-dropout",
+               "kto-edifice needs it: its two forwards must be the same function");
   require_that(options.beta > 0, "beta", "must be above 0");
   require_that(options.desirable_weight >= 0 && options.undesirable_weight >= 0, "desirable-weight",
                "weights must not be negative");

@@ -107,6 +107,10 @@ void run_train(TrainOptions options) {
   if (options.resume) trainer.resume();
   require_writable_folder(options.out);
   options.resume = false;
+  for (std::string* path :
+       {&options.model, &options.data, &options.out, &options.eval_data, &options.reference}) {
+    if (!path->empty()) *path = fs::absolute(*path).string();  // so that a run resumes from any folder
+  }
   write_atomically(fs::path(options.out) / "config.toml", to_toml(options));
   warn_of_imbalance(options, inputs.corpus.examples);
   trainer.run();

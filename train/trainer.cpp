@@ -7,6 +7,7 @@
 #include "model/initialise.h"
 #include "train/commands.h"
 #include "train/output_folder.h"
+#include "train/stop_request.h"
 
 namespace prospect {
 
@@ -151,6 +152,7 @@ void Trainer::run() {
   MetricsLog log(fs::path(options_.out) / "metrics.jsonl", done_);
   Progress progress("train", done_, steps_);
   MetricsClock clock;
+  const StopRequest stop;
   while (done_ < steps_) {
     const StepPlan plan = plan_.step(done_);
     const double learning_rate = schedule.learning_rate(done_);
@@ -167,7 +169,13 @@ void Trainer::run() {
     if (inputs_.held_out && (last || (options_.eval_steps > 0 && done_ % options_.eval_steps == 0))) {
       evaluate(log, progress);
     }
-    if (options_.save_steps > 0 && (last || done_ % options_.save_steps == 0)) save();
+    const bool save_due = options_.save_steps > 0 && (last || done_ % options_.save_steps == 0);
+    if (save_due || stop.made()) save();
+    if (stop.made() && !last) {
+      fail(ExitCode::Preempted,
+           "stopped after step {} of {}, with a checkpoint; go on with: prospect train --out {} --resume",
+           done_, steps_, options_.out);
+    }
   }
   write_folder(fs::path(options_.out) / "model",
                [&](const fs::path& folder) { save_model(inputs_.policy, folder, options_.model); });
@@ -264,6 +272,9 @@ void Trainer::resume() {
   require_same_plan(options_, started);
   newest->load(state_tensors());
   done_ = state.at("step").get<int64_t>();
+  if (done_ > steps_) {
+    fail(ExitCode::BadConfig, "--max-steps: the run has made {} steps already, more than {}", done_, steps_);
+  }
   tokens_seen_ = state.at("tokens_seen").get<double>();
   window_.restore(state.at("window").get<std::vector<double>>());
 }
