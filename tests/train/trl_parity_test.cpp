@@ -37,7 +37,7 @@ struct Case {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (const char* family : {"gpt2", "llama", "smollm"}) {
+  for (const char* family : {"gpt2", "llama", "smollm", "llama3", "qwen2", "qwen3"}) {
     for (const char* run : {"kto", "kto-weighted-accumulated", "apo-zero-unpaired", "kto-clipped"}) {
       for (const bool reduced : {true, false}) cases.push_back({family, run, reduced});
     }
@@ -104,6 +104,14 @@ bool moves_by_rounding_alone(const std::string& name, size_t at, size_t count) {
   return name.ends_with("attn.c_attn.bias") && at >= count / 3 && at < count / 3 * 2;
 }
 
+/// The largest distance of a tensor, relative to its norm. A key bias under rotary positions shifts the
+/// scores of a query almost alike where the frequency is low: its gradient nearly cancels, and AdamW enlarges
+/// what rounding leaves. The same run in double stays 9e-4 away from TRL in these tensors, and 1e-6 in all
+/// others.
+double weight_tolerance(const std::string& name) {
+  return name.ends_with("k_proj.bias") ? 5e-3 : 1e-4;
+}
+
 void expect_same_weights(const fs::path& actual_path, const fs::path& expected_path) {
   const SafetensorsFile actual(actual_path), expected(expected_path);
   ASSERT_GT(expected.tensors().size(), 10u);
@@ -118,7 +126,7 @@ void expect_same_weights(const fs::path& actual_path, const fs::path& expected_p
       distance += (ours[i] - theirs[i]) * (ours[i] - theirs[i]);
       norm += theirs[i] * theirs[i];
     }
-    EXPECT_LE(std::sqrt(distance), 1e-4 * std::sqrt(norm)) << tensor.name;
+    EXPECT_LE(std::sqrt(distance), weight_tolerance(tensor.name) * std::sqrt(norm)) << tensor.name;
   }
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 MODEL_FILES = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
 LINE_FILES = ["rows.jsonl", "ids.jsonl", "scores.jsonl"]
-TRL_FAMILIES = ["gpt2", "llama", "smollm"]
+TRL_FAMILIES = ["gpt2", "llama", "smollm", "llama3", "qwen2", "qwen3"]
 TRL_RUNS = ["kto", "kto-weighted-accumulated", "apo-zero-unpaired", "kto-clipped"]
 
 
