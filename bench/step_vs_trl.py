@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Prospect beside TRL's KTOTrainer on the same model, rows, batch and threads: step_vs_trl.py PROSPECT MODEL ROWS [--rounds 2] [--out FILE]
+
+MODEL is a Hugging Face folder; the first 24 of ROWS are trained on once, in fp32, batch 4 x 2, 2 threads. The two run in turn, each in a process of
+its own, ROUNDS times. Prints seconds an example (the trainer's loop alone, models loaded), peak memory of the process, and the ratio; with
+--out appends them as a JSON line. Needs torch, transformers and trl beside Prospect.
+"""
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROWS, BATCH, ACCUMULATION, THREADS = 24, 4, 2, 2
+
+
+def trl_child(model_folder, rows_file):
+    """Trains with TRL and prints {"seconds", "peak_gib"}."""
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import KTOConfig, KTOTrainer
+
+    torch.set_num_threads(THREADS)
+    rows = [json.loads(line) for line in Path(rows_file).read_text().splitlines()]
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    with tempfile.TemporaryDirectory() as out:
+        args = KTOConfig(output_dir=out, per_device_train_batch_size=BATCH, gradient_accumulation_steps=ACCUMULATION, num_train_epochs=1, learning_rate=1e-5,
+                         logging_steps=1, save_strategy="no", report_to=[], use_cpu=True, bf16=False, gradient_checkpointing=False, disable_tqdm=True, max_length=1024)
+        trainer = KTOTrainer(model=model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+        start = time.monotonic()
+        trainer.train()
+        seconds = time.monotonic() - start
+    print(json.dumps({"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+
+
+def run_trl(model, rows):
+    words = [sys.executable, __file__, "--trl-child", str(model), str(rows)]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1"})
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_prospect(prospect, model, rows):
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        words = [prospect, "train", "--compat", "trl", "--model", model, "--data", rows, "--out", out, "--per-device-train-batch-size", BATCH,
+                 "--gradient-accumulation-steps", ACCUMULATION, "--num-train-epochs", 1, "--learning-rate", "1e-5", "--logging-steps", 1,
+                 "--save-steps", 0, "--threads", THREADS]
+        process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status != 0:
+            raise SystemExit(f"prospect ended with {os.waitstatus_to_exitcode(status)}")
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        tokens = [line["num_tokens"] - before["num_tokens"] for before, line in zip([{"num_tokens": 0}, *lines], lines)]
+        seconds = sum(count / line["tokens_per_second"] for count, line in zip(tokens, lines))
+        return {"seconds": seconds, "peak_gib": usage.ru_maxrss / 2**20}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("prospect", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.jsonl"
+        rows.write_text("".join(line + "\n" for line in args.rows.read_text().splitlines()[:ROWS]))
+        runs = {"prospect": [], "trl": []}
+        for _ in range(args.rounds):
+            runs["prospect"].append(run_prospect(args.prospect, args.model, rows))
+            runs["trl"].append(run_trl(args.model, rows))
+    best = {name: {key: min(run[key] for run in done) for key in ("seconds", "peak_gib")} for name, done in runs.items()}
+    line = {"date": time.strftime("%Y-%m-%d"), "model": args.model.name, "dtype": "f32", "rows": ROWS, "batch": f"{BATCH} x {ACCUMULATION}", "threads": THREADS, "rounds": args.rounds,
+            **{f"{name}_{key}": round(value, 4) for name, values in best.items() for key, value in values.items()},
+            "seconds_ratio": round(best["prospect"]["seconds"] / best["trl"]["seconds"], 4), "memory_ratio": round(best["prospect"]["peak_gib"] / best["trl"]["peak_gib"], 4)}
+    for name, values in best.items():
+        print(f"{name:>10}: {values['seconds'] / ROWS:.3f} s an example, peak {values['peak_gib']:.2f} GiB")
+    print(f"     ratio: time {line['seconds_ratio']:.3f}, memory {line['memory_ratio']:.3f}")
+    if args.out:
+        with args.out.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--trl-child"]:
+        trl_child(*sys.argv[2:])
+    else:
+        main()
