@@ -28,9 +28,10 @@ endfunction()
 function(prospect_cuda_op name)
   add_library(${name}_cuda OBJECT ${PROJECT_SOURCE_DIR}/kernels/${name}/${name}.cu)
   target_include_directories(${name}_cuda PRIVATE ${PROJECT_SOURCE_DIR})
+  # Pure functions that both sides call (philox, objective_term) are constexpr in headers that a host compiler reads.
   # Machine code for a device, and PTX: for newer devices and for the emulator, which cannot decompress it.
   set_target_properties(${name}_cuda PROPERTIES CUDA_ARCHITECTURES 80)
-  target_compile_options(${name}_cuda PRIVATE -lineinfo -no-compress -Werror all-warnings)
+  target_compile_options(${name}_cuda PRIVATE -lineinfo -no-compress --expt-relaxed-constexpr -Werror all-warnings)
   if(NOT PROSPECT_TESTS)
     return()
   endif()

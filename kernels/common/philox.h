@@ -7,7 +7,7 @@ namespace prospect {
 
 /// Philox4x32-10: four random words that depend on a 128-bit counter and a 64-bit key only.
 /// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.3.
-inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint64_t key) {
+constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint64_t key) {
   uint32_t key0 = static_cast<uint32_t>(key), key1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{0xD2511F53u} * counter[0];
@@ -21,7 +21,7 @@ inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint64_t 
 }
 
 /// A number in [0, 1) from the upper 24 bits of a random word; exact in float.
-inline float unit_interval(uint32_t word) {
+constexpr float unit_interval(uint32_t word) {
   return static_cast<float>(word >> 8) * 0x1.0p-24f;
 }
 

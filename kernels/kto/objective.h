@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+/// constexpr, so that device code may call them too.
 /// The objectives as one pure function of a sequence's log-ratio, shared by CPU and CUDA, by policy,
 /// evaluation and scoring. r = sum over completion tokens of log pi(y|x) - log pi_ref(y|x), x = beta * (r -
 /// z0).
@@ -43,26 +44,27 @@ struct Sigmoids {
 };
 
 /// 1 / (1 + exp(-x)) without overflow for any x.
-inline double sigmoid(double x) {
+constexpr double sigmoid(double x) {
   const double decay = std::exp(-std::fabs(x));
   return (x >= 0 ? 1.0 : decay) / (1.0 + decay);
 }
 
 /// In the operations of float in which torch takes them.
-inline Sigmoids float_sigmoids(double x) {
+constexpr Sigmoids float_sigmoids(double x) {
   const float sigma = 1.0f / (1.0f + std::exp(-static_cast<float>(x)));
   return {static_cast<double>(sigma), static_cast<double>(1.0f - sigma)};
 }
 
 /// TRL takes sigma of +x for desirable rows, and for the others of -x; without z0 of +x for both.
-inline Sigmoids sigmoids(const Objective& objective, double x, bool desirable) {
+constexpr Sigmoids sigmoids(const Objective& objective, double x, bool desirable) {
   if (!objective.float_sigmoid) return {sigmoid(x), sigmoid(-x)};
   if (desirable || objective.kind == ObjectiveKind::KtoZero) return float_sigmoids(x);
   const Sigmoids mirrored = float_sigmoids(-x);
   return {mirrored.away, mirrored.toward};
 }
 
-inline ObjectiveTerm objective_term(const Objective& objective, double log_ratio, bool desirable, double z0) {
+constexpr ObjectiveTerm objective_term(const Objective& objective, double log_ratio, bool desirable,
+                                       double z0) {
   if (objective.kind == ObjectiveKind::Lm) return {-log_ratio, -1.0};
   const double x = objective.beta * (objective.kind == ObjectiveKind::KtoZero ? log_ratio : log_ratio - z0);
   const auto [toward, away] = sigmoids(objective, x, desirable);
@@ -74,7 +76,7 @@ inline ObjectiveTerm objective_term(const Objective& objective, double log_ratio
 
 /// The slopes of kto-edifice, whose z0 is the mean of all `count` log-ratios of the batch: the gradient
 /// through z0 takes the mean slope from each, so they sum to zero.
-inline void couple_slopes(double* slopes, int64_t count) {
+constexpr void couple_slopes(double* slopes, int64_t count) {
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) sum += slopes[i];
   for (int64_t i = 0; i < count; ++i) slopes[i] -= sum / static_cast<double>(count);

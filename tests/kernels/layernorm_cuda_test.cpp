@@ -3,8 +3,7 @@
 
 #include "kernels/common/error.h"
 #include "kernels/layernorm/layernorm.h"
-#include "tests/support/device_buffer.h"
-#include "tests/support/random.h"
+#include "tests/support/device_case.h"
 
 namespace prospect::test {
 namespace {
@@ -12,35 +11,6 @@ namespace {
 struct Shape2 {
   int64_t rows, columns;
 };
-
-template <class T>
-std::vector<T> random_values(int64_t count, uint64_t seed) {
-  std::vector<T> values;
-  for (const double value : normal(count, seed)) values.push_back(T(static_cast<float>(value)));
-  return values;
-}
-template <class T>
-std::vector<double> doubles(const std::vector<T>& values) {
-  std::vector<double> result;
-  for (const T& value : values) result.push_back(static_cast<double>(load(value)));
-  return result;
-}
-
-template <class T>
-constexpr double unit() {
-  return sizeof(T) == 2 ? 0x1p-8 : 0x1p-24;
-}
-
-template <class T>
-void expect_near(const std::vector<T>& actual, const std::vector<double>& expected, double tolerance,
-                 const char* what) {
-  ASSERT_EQ(actual.size(), expected.size());
-  for (size_t i = 0; i < actual.size(); ++i) {
-    ASSERT_NEAR(static_cast<double>(load(actual[i])), expected[i],
-                tolerance * std::max(1.0, std::fabs(expected[i])))
-        << what << "[" << i << "]";
-  }
-}
 
 /// One operation on the device beside the same on the CPU in double, with the values that T holds.
 template <class T>
