@@ -29,9 +29,14 @@ struct Launch {
   std::vector<std::byte> parameters;
   DeviceMemory& memory;
   Options options;
-  std::vector<uint64_t> executed = {};       ///< lanes that executed each instruction
-  std::vector<RequestCounts> requests = {};  ///< of each instruction; empty unless they are counted
-  uint64_t warp_steps = 0;
+  /// How often each instruction was issued to a warp, and to how many lanes in all.
+  struct Executions {
+    uint64_t warps = 0, lanes = 0;
+  };
+  std::vector<Executions> executed = {};
+  std::vector<InstructionRequests> requests = {};  ///< of each instruction; empty unless they are counted
+  Traffic traffic = {};                            ///< with them
+  uint64_t warp_steps = 0, blocks_run = 0;
   Checker* checker = nullptr;
 };
 
@@ -57,6 +62,7 @@ struct Block {
   std::vector<Warp> warps;
   std::vector<std::byte> shared;
   std::array<Barrier, 16> barriers;
+  Footprint footprint;
   std::unique_ptr<Checker::BlockShadow> shadow;
 
   explicit Block(Launch& launch);

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
-#include <numeric>
 
 #include "tests/emulator/fault.h"
 #include "tests/emulator/schedule.h"
@@ -88,7 +87,10 @@ bool Device::launch(const void* host_function, Extent grid, Extent block, uint32
                   memory,  options, {}};
     launch.options.seed += launches_++;  // a repeated launch must not repeat its interleaving
     launch.checker = checker();
-    if (cooperative) launch.options.resident_blocks = std::numeric_limits<int>::max();
+    if (cooperative) {
+      launch.options.resident_blocks = std::numeric_limits<int>::max();
+      launch.options.sample_blocks = false;
+    }
     for (size_t i = 0; i < program.parameters.size(); ++i) {
       std::memcpy(launch.parameters.data() + program.parameters[i].offset, arguments[i],
                   program.parameters[i].bytes);
@@ -96,6 +98,7 @@ bool Device::launch(const void* host_function, Extent grid, Extent block, uint32
     const auto start = std::chrono::steady_clock::now();
     run(launch);
     add_statistics(launch, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    if (on_launch) on_launch(launch);
     return true;
   } catch (const std::runtime_error& error) {
     if (report_.empty()) report_ = error.what();
@@ -107,19 +110,14 @@ void Device::add_statistics(const Launch& launch, double seconds) {
   KernelStatistics& sums = statistics_[launch.program.kernel];
   ++sums.launches;
   sums.warp_steps += launch.warp_steps;
-  sums.thread_instructions += std::accumulate(launch.executed.begin(), launch.executed.end(), uint64_t{0});
+  for (const Launch::Executions& each : launch.executed) sums.thread_instructions += each.lanes;
   sums.seconds += seconds;
   for (size_t i = 0; i < launch.requests.size(); ++i) {
-    const RequestCounts& counts = launch.requests[i];
-    if (counts.requests == 0) continue;
+    const auto& [global, shared] = launch.requests[i];
     const std::string where = launch.program.where(launch.program.code[i]);
-    RequestCounts& line = sums.requests[where.substr(0, where.find(" `")) +
-                                        (counts.space == Space::Shared ? " shared" : " global")];
-    line.space = counts.space;
-    line.requests += counts.requests;
-    line.lanes += counts.lanes;
-    line.units += counts.units;
-    line.least += counts.least;
+    const std::string line = where.substr(0, where.find(" `"));
+    if (global.requests > 0) sums.global_requests[line] += global;
+    if (shared.requests > 0) sums.shared_requests[line] += shared;
   }
 }
 

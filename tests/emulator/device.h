@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -17,7 +18,7 @@ struct KernelStatistics {
   uint64_t warp_steps = 0;
   uint64_t thread_instructions = 0;
   double seconds = 0;
-  std::map<std::string, RequestCounts> requests;  ///< by source line and space
+  std::map<std::string, RequestCounts> global_requests, shared_requests;  ///< by source line
 };
 
 /// The one device of this process: its memory, its kernels, and the first fault, which stays.
@@ -27,6 +28,7 @@ class Device {
 
   Options options;
   DeviceMemory memory;
+  std::function<void(const Launch&)> on_launch;  ///< called behind each launch without a fault
   /// Null unless the options ask for checks.
   Checker* checker() { return options.check ? &checker_ : nullptr; }
 

@@ -29,20 +29,24 @@ class Reporter : public testing::EmptyTestEventListener {
   uint64_t seed_;
 };
 
+void print_requests(const std::map<std::string, RequestCounts>& lines, const char* space, const char* units) {
+  for (const auto& [where, counts] : lines) {
+    const auto requests = static_cast<double>(counts.requests);
+    fmt::print("  {:37} {} {:8} requests of {:4.1f} lanes, {:5.2f} {} each, {:5.2f} needed\n", where, space,
+               counts.requests, static_cast<double>(counts.lanes) / requests,
+               static_cast<double>(counts.units) / requests, units,
+               static_cast<double>(counts.least) / requests);
+  }
+}
+
 void print_statistics() {
   for (const auto& [name, sums] : Device::instance().statistics()) {
     fmt::print("{}\n  {} launches, {:.3f} M thread instructions, {:.2f} ns each, {:.1f} lanes a step\n", name,
                sums.launches, 1e-6 * static_cast<double>(sums.thread_instructions),
                1e9 * sums.seconds / static_cast<double>(sums.thread_instructions),
                static_cast<double>(sums.thread_instructions) / static_cast<double>(sums.warp_steps));
-    for (const auto& [where, counts] : sums.requests) {
-      const auto requests = static_cast<double>(counts.requests);
-      fmt::print("  {:44} {:8} requests of {:4.1f} lanes, {:5.2f} {} each, {:5.2f} needed\n", where,
-                 counts.requests, static_cast<double>(counts.lanes) / requests,
-                 static_cast<double>(counts.units) / requests,
-                 counts.space == Space::Shared ? "wavefronts" : "sectors",
-                 static_cast<double>(counts.least) / requests);
-    }
+    print_requests(sums.global_requests, "global", "sectors");
+    print_requests(sums.shared_requests, "shared", "wavefronts");
   }
 }
 

@@ -19,6 +19,8 @@ struct Options {
   bool check = false;           ///< shadow memory: races and uninitialised reads
   bool count_requests = false;  ///< sectors and wavefronts of each memory instruction
   int resident_blocks = 1;      ///< blocks that run interleaved
+  bool sample_blocks = false;   ///< run few blocks of a grid, spread evenly; cooperative grids run whole
+  int multiprocessors = 4;      ///< that the device reports; few: kernels that stay resident loop over tiles
   uint64_t step_limit =
       2'000'000'000;  ///< warp instructions of one launch; beyond them it is called a livelock
 };

@@ -16,8 +16,11 @@ namespace prospect::emulator {
 class PtxHarness {
  public:
   Options options;
-  std::vector<RequestCounts> requests;  ///< of the last run
-  bool words_written = true;            ///< whether the checker takes `words` for written
+  std::vector<InstructionRequests> requests;  ///< of the last run
+  Traffic traffic;
+  std::vector<Launch::Executions> executed;
+  uint64_t blocks_run = 0;
+  bool words_written = true;  ///< whether the checker takes `words` for written
 
   /// `body` finds the addresses of `words` in %out and of `inputs` in %in, and registers %p0-7, %h0-7,
   /// %w0-15, %d0-7. Returns what stands in `words` afterwards.
@@ -63,6 +66,9 @@ ret;
     }
     emulator::run(launch);
     requests = launch.requests;
+    traffic = launch.traffic;
+    executed = launch.executed;
+    blocks_run = launch.blocks_run;
     std::memcpy(words.data(), out, words.size() * 8);
     return words;
   }

@@ -39,22 +39,55 @@ void count_shared(RequestCounts& counts, const uint64_t* addresses, LaneMask lan
   }
 }
 
-void count_global(RequestCounts& counts, const uint64_t* addresses, LaneMask lanes, uint32_t bytes) {
-  constexpr uint64_t kSector = 32;
+void count_global(RequestCounts& counts, Block& block, const uint64_t* addresses, LaneMask lanes,
+                  uint32_t bytes, Access access) {
   Places sectors, places;
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
-    sectors.add(addresses[lane] / kSector);
+    sectors.add(addresses[lane] / kSectorBytes);
     places.add(addresses[lane]);
   }
-  counts.units += sectors.distinct();
-  counts.least += (places.distinct() * bytes + kSector - 1) / kSector;
+  const size_t distinct = sectors.distinct();
+  counts.units += distinct;
+  counts.least += (places.distinct() * bytes + kSectorBytes - 1) / kSectorBytes;
+  for (size_t i = 0; i < distinct;) {
+    const Allocation* found = block.launch.memory.find(sectors.values[i] * kSectorBytes);
+    if (found == nullptr) return;  // a fault follows
+    const uint64_t end = (found->base + found->bytes + kSectorBytes - 1) / kSectorBytes;
+    const size_t first = i;
+    while (i < distinct && sectors.values[i] < end) ++i;
+    if (i == first) return;  // a fault follows: the gap behind an allocation
+    const auto add = [&](bool is_written) {
+      std::vector<uint64_t>& all = block.footprint[{found->base, is_written}];
+      all.insert(all.end(), &sectors.values[first], &sectors.values[first] + (i - first));
+    };
+    if (access != Access::Write) add(false);
+    if (access != Access::Read) add(true);
+  }
 }
 
 }  // namespace
 
+RequestCounts& RequestCounts::operator+=(const RequestCounts& other) {
+  requests += other.requests;
+  lanes += other.lanes;
+  units += other.units;
+  least += other.least;
+  return *this;
+}
+
+void Traffic::add(Footprint& footprint) {
+  for (auto& [use, sectors] : footprint) {
+    std::sort(sectors.begin(), sectors.end());
+    uses[use].requested += sectors.size();
+    uses[use].distinct +=
+        static_cast<uint64_t>(std::unique(sectors.begin(), sectors.end()) - sectors.begin());
+  }
+  footprint.clear();
+}
+
 void count_request(Warp& warp, const Instruction& instruction, LaneMask lanes, Space space,
-                   const Operand& address, uint32_t bytes) {
+                   const Operand& address, uint32_t bytes, Access access) {
   Launch& launch = warp.block->launch;
   if (launch.requests.empty()) return;
   uint64_t addresses[kLanes] = {};
@@ -67,14 +100,14 @@ void count_request(Warp& warp, const Instruction& instruction, LaneMask lanes, S
     space = first < kSharedWindow ? Space::Global : first < kLocalWindow ? Space::Shared : Space::Local;
   }
   if (space != Space::Global && space != Space::Shared) return;
-  RequestCounts& counts = launch.requests[static_cast<size_t>(&instruction - launch.program.code.data())];
-  counts.space = space;
+  InstructionRequests& both = launch.requests[static_cast<size_t>(&instruction - launch.program.code.data())];
+  RequestCounts& counts = space == Space::Shared ? both.shared : both.global;
   ++counts.requests;
   counts.lanes += static_cast<uint64_t>(std::popcount(lanes));
   if (space == Space::Shared) {
     count_shared(counts, addresses, lanes, bytes);
   } else {
-    count_global(counts, addresses, lanes, bytes);
+    count_global(counts, *warp.block, addresses, lanes, bytes, access);
   }
 }
 

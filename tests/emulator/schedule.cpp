@@ -38,6 +38,8 @@ class Scheduler {
     while (Warp* warp = pick()) turn(*warp);
     if (std::any_of(warps_.begin(), warps_.end(), [](const Warp* warp) { return warp->live() != 0; }))
       deadlock();
+    for (size_t i = 0; i < count; ++i) launch_.traffic.add(blocks_[i]->footprint);
+    launch_.blocks_run += count;
   }
 
  private:
@@ -148,17 +150,45 @@ class Scheduler {
   size_t first_ = 0;  ///< where the search for a ready warp begins
 };
 
+/// At most `most` of 0, 1 .. count - 1, in the middle of equal parts and symmetrical, so that work that grows
+/// evenly along them is met at its mean.
+std::vector<uint32_t> spread(uint32_t count, uint32_t most) {
+  const uint32_t size = std::min(count, most);
+  std::vector<uint32_t> chosen(size);
+  for (uint32_t i = 0; i < (size + 1) / 2; ++i) {
+    chosen[i] = static_cast<uint32_t>((uint64_t{count} * (2 * i + 1) - size) / (2 * size));
+    chosen[size - 1 - i] = count - 1 - chosen[i];
+  }
+  return chosen;
+}
+
+std::vector<uint64_t> blocks_to_run(const Launch& launch) {
+  std::vector<uint64_t> blocks;
+  if (!launch.options.sample_blocks) {
+    blocks.resize(launch.grid.count());
+    std::iota(blocks.begin(), blocks.end(), 0);
+    return blocks;
+  }
+  constexpr Extent kMost{4, 2, 2};
+  const Extent& grid = launch.grid;
+  for (const uint64_t z : spread(grid.z, kMost.z)) {
+    for (const uint64_t y : spread(grid.y, kMost.y)) {
+      for (const uint64_t x : spread(grid.x, kMost.x)) blocks.push_back((z * grid.y + y) * grid.x + x);
+    }
+  }
+  return blocks;
+}
+
 }  // namespace
 
 void run(Launch& launch) {
-  std::vector<uint64_t> order(launch.grid.count());
-  std::iota(order.begin(), order.end(), 0);
+  std::vector<uint64_t> order = blocks_to_run(launch);
   if (launch.options.order == Order::Reverse) std::reverse(order.begin(), order.end());
   if (launch.options.order == Order::Random || launch.options.order == Order::Priority) {
     std::shuffle(order.begin(), order.end(), std::mt19937_64(launch.options.seed));
   }
   if (launch.checker != nullptr) launch.checker->begin_launch();
-  launch.executed.assign(launch.program.code.size(), 0);
+  launch.executed.assign(launch.program.code.size(), {});
   if (launch.options.count_requests) launch.requests.assign(launch.program.code.size(), {});
   const size_t together =
       std::min(order.size(), static_cast<size_t>(std::max(1, launch.options.resident_blocks)));

@@ -22,7 +22,8 @@ void step(Warp& warp, LaneMask group, uint32_t meet, uint64_t budget) {
       const Operand guard{instruction.guard, 1, instruction.guard_negated};
       lanes &= warp.predicate(guard);
     }
-    launch.executed[pc] += static_cast<uint64_t>(std::popcount(lanes));
+    ++launch.executed[pc].warps;
+    launch.executed[pc].lanes += static_cast<uint64_t>(std::popcount(lanes));
     if (lanes == 0) {
       ++pc;
       continue;

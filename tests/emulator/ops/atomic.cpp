@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tests/emulator/op_table.h"
+#include "tests/emulator/requests.h"
 #include "tests/emulator/warp.h"
 
 namespace prospect::emulator {
@@ -14,6 +15,7 @@ template <Space space, class T, auto update, bool returns>
 void atomic(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   constexpr size_t first = returns ? 1 : 0;
   const Operand& address = instruction.operands[first];
+  count_request(warp, instruction, lanes, space, address, sizeof(T), Access::Atomic);
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
     const auto word = [&](size_t i) {

@@ -14,7 +14,8 @@ namespace {
 /// cp.async [shared], [global], bytes {, bytes from global: the rest becomes zeros}
 void announce(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   const auto each = static_cast<uint32_t>(warp.read(instruction.operands[2], std::countr_zero(lanes)));
-  count_request(warp, instruction, lanes, Space::Global, instruction.operands[1], each);
+  count_request(warp, instruction, lanes, Space::Global, instruction.operands[1], each, Access::Read);
+  count_request(warp, instruction, lanes, Space::Shared, instruction.operands[0], each, Access::Write);
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
     const auto value = [&](size_t i) {

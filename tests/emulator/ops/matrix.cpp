@@ -68,7 +68,7 @@ std::byte* row_of(Warp& warp, const Instruction& instruction, const Operand& add
 /// Lane l holds elements 2 (l % 4) and the next of row l / 4, or of column l / 4 when transposed.
 template <int count, bool transposed>
 void load_matrices(Warp& warp, const Instruction& instruction, LaneMask members) {
-  count_request(warp, instruction, rows(count), Space::Shared, instruction.operands[count], 16);
+  count_request(warp, instruction, rows(count), Space::Shared, instruction.operands[count], 16, Access::Read);
   Matrix matrices[count];
   for (int i = 0; i < 8 * count; ++i) {
     std::memcpy(matrices[i / 8][i % 8],
@@ -87,7 +87,7 @@ void load_matrices(Warp& warp, const Instruction& instruction, LaneMask members)
 
 template <int count, bool transposed>
 void store_matrices(Warp& warp, const Instruction& instruction, LaneMask) {
-  count_request(warp, instruction, rows(count), Space::Shared, instruction.operands[0], 16);
+  count_request(warp, instruction, rows(count), Space::Shared, instruction.operands[0], 16, Access::Write);
   Matrix matrices[count];
   for (int lane = 0; lane < kLanes; ++lane) {
     const int row = lane / 4, column = 2 * (lane % 4);

@@ -16,7 +16,8 @@ uint64_t address_of(Warp& warp, const Operand& operand, int lane) {
 /// T: the type in memory; its sign says how it fills a wider register.
 template <Space space, class T, size_t count>
 void load(Warp& warp, const Instruction& instruction, LaneMask lanes) {
-  count_request(warp, instruction, lanes, space, instruction.operands[count], sizeof(T) * count);
+  count_request(warp, instruction, lanes, space, instruction.operands[count], sizeof(T) * count,
+                Access::Read);
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
     const std::byte* from =
@@ -33,7 +34,7 @@ void load(Warp& warp, const Instruction& instruction, LaneMask lanes) {
 
 template <Space space, class T, size_t count>
 void store(Warp& warp, const Instruction& instruction, LaneMask lanes) {
-  count_request(warp, instruction, lanes, space, instruction.operands[0], sizeof(T) * count);
+  count_request(warp, instruction, lanes, space, instruction.operands[0], sizeof(T) * count, Access::Write);
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
     std::byte* to = warp.reach(instruction, lane, space, address_of(warp, instruction.operands[0], lane),

@@ -8,7 +8,9 @@ using prospect::emulator::finish;
 
 namespace {
 
-constexpr int kMultiprocessors = 4;  // few: kernels that stay resident loop over their tiles
+int multiprocessors() {
+  return prospect::emulator::Device::instance().options.multiprocessors;
+}
 
 /// Streams and events only need to be told apart.
 template <class Handle>
@@ -43,7 +45,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   std::memset(properties, 0, sizeof(*properties));
   std::strcpy(properties->name, "PTX emulator");
   properties->major = 8;
-  properties->multiProcessorCount = kMultiprocessors;
+  properties->multiProcessorCount = multiprocessors();
   properties->warpSize = prospect::emulator::kLanes;
   properties->maxThreadsPerBlock = 1024;
   properties->maxThreadsPerMultiProcessor = 2048;
@@ -56,7 +58,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   if (device != 0) return finish(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
-      *value = kMultiprocessors;
+      *value = multiprocessors();
       break;
     case cudaDevAttrComputeCapabilityMajor:
       *value = 8;
