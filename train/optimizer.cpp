@@ -1,5 +1,7 @@
 #include "train/optimizer.h"
 
+#include <utility>
+
 #include "kernels/adamw/adamw.h"
 #include "kernels/grad_norm/grad_norm.h"
 
@@ -43,7 +45,7 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerOptions& optio
   steps_ = Tensor::zeros({1}, DType::I32, device);
   norm_ = Tensor::zeros({1}, DType::F64, device);
   clip_factor_ = Tensor::zeros({1}, DType::F64, device);
-  finite_ = Tensor::zeros({1}, DType::I32, device);
+  finite_ = Tensor::from(std::vector<int32_t>{1}, device);
   const int64_t scratch_bytes = kernels::cpu::grad_norm_scratch_bytes(values.count());
   scratch_ = Tensor::empty({scratch_bytes / dtype_bytes(DType::F64) + 1}, DType::F64, device);
 }
@@ -80,7 +82,8 @@ Optimizer::StepResult Optimizer::step(double learning_rate, double max_grad_norm
                                             .finite = finite_.data<int32_t>()});
     }
   });
-  const bool finite = finite_.data<int32_t>()[0] != 0;
+  // The flag stands at 1 between steps: kernels only clear it.
+  const bool finite = std::exchange(finite_.data<int32_t>()[0], 1) != 0;
   if (finite) steps_.data<int32_t>()[0] = static_cast<int32_t>(next);
   return {norm_.data<double>()[0], finite};
 }

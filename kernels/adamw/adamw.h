@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/bf16.h"
+#include "kernels/common/stream.h"
 
 /// One AdamW step on elements [begin, end) of a flat arena; ranges that differ in weight decay are separate
 /// calls.
@@ -35,5 +36,12 @@ namespace cpu {
 template <class T>
 void adamw(const AdamW<T>& args);
 }  // namespace cpu
+
+/// On device memory; float and bf16. Reads and writes each array once; 16-byte accesses where the arenas
+/// begin at multiples of 16 bytes. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void adamw(const AdamW<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

@@ -6,7 +6,8 @@ namespace prospect::kernels::cuda {
 inline constexpr int kWarp = 32;
 
 /// The sum over the 32 lanes, in every lane. Requires: the whole warp takes part.
-__device__ inline float warp_sum(float value) {
+template <class C>
+__device__ inline C warp_sum(C value) {
 #pragma unroll
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
     value += __shfl_xor_sync(0xffffffffu, value, distance);
@@ -16,8 +17,8 @@ __device__ inline float warp_sum(float value) {
 
 /// Sums of kCount values over the block, in every thread; one barrier. Requires: whole warps, at most 32, all
 /// of which take part. `partial` may be used again after one more barrier of the block.
-template <int kCount>
-__device__ void block_sums(float (&values)[kCount], float (&partial)[kCount][kWarp]) {
+template <class C, int kCount>
+__device__ void block_sums(C (&values)[kCount], C (&partial)[kCount][kWarp]) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
@@ -27,7 +28,7 @@ __device__ void block_sums(float (&values)[kCount], float (&partial)[kCount][kWa
   __syncthreads();
   const bool present = lane < blockDim.x / kWarp;
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) values[i] = warp_sum(present ? partial[i][lane] : 0.0f);
+  for (int i = 0; i < kCount; ++i) values[i] = warp_sum(present ? partial[i][lane] : C{0});
 }
 
 }  // namespace prospect::kernels::cuda

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "kernels/common/bf16.h"
 #include "kernels/common/ptx.cuh"
 
@@ -37,14 +40,41 @@ __device__ inline void load_vector(const bf16* from, float* values) {
   }
 }
 
-/// Requires: `to` is a multiple of 16 bytes.
+/// Requires: `to` is a multiple of 16 bytes, in global memory. The intrinsic stays one instruction, where the
+/// compiler may take a plain assignment apart.
 __device__ inline void store_vector(float* to, const float* values) {
-  *reinterpret_cast<float4*>(to) = make_float4(values[0], values[1], values[2], values[3]);
+  __stwb(reinterpret_cast<float4*>(to), make_float4(values[0], values[1], values[2], values[3]));
 }
 __device__ inline void store_vector(bf16* to, const float* values) {
-  *reinterpret_cast<uint4*>(to) =
-      make_uint4(ptx::round_to_bf16x2(values[0], values[1]), ptx::round_to_bf16x2(values[2], values[3]),
-                 ptx::round_to_bf16x2(values[4], values[5]), ptx::round_to_bf16x2(values[6], values[7]));
+  __stwb(reinterpret_cast<uint4*>(to),
+         make_uint4(ptx::round_to_bf16x2(values[0], values[1]), ptx::round_to_bf16x2(values[2], values[3]),
+                    ptx::round_to_bf16x2(values[4], values[5]), ptx::round_to_bf16x2(values[6], values[7])));
+}
+
+/// Whether each array begins where load_four may read. Null pointers do not matter.
+template <class T>
+bool in_fours(std::initializer_list<const T*> arrays) {
+  return std::all_of(arrays.begin(), arrays.end(), [](const T* array) {
+    return reinterpret_cast<uintptr_t>(array) % (4 * sizeof(T)) == 0;
+  });
+}
+
+/// Four values whatever T is, so that the same thread holds the same elements of arrays of both types, and a
+/// warp's accesses to each are whole sectors. Requires: the place is a multiple of 4 sizeof(T) bytes.
+__device__ inline void load_four(const float* from, float* values) {
+  load_vector(from, values);
+}
+__device__ inline void load_four(const bf16* from, float* values) {
+  const uint2 raw = *reinterpret_cast<const uint2*>(from);
+  values[0] = __uint_as_float(raw.x << 16), values[1] = __uint_as_float(raw.x & 0xffff0000u);
+  values[2] = __uint_as_float(raw.y << 16), values[3] = __uint_as_float(raw.y & 0xffff0000u);
+}
+__device__ inline void store_four(float* to, const float* values) {
+  store_vector(to, values);
+}
+__device__ inline void store_four(bf16* to, const float* values) {
+  __stwb(reinterpret_cast<uint2*>(to),
+         make_uint2(ptx::round_to_bf16x2(values[0], values[1]), ptx::round_to_bf16x2(values[2], values[3])));
 }
 
 }  // namespace prospect::kernels::cuda

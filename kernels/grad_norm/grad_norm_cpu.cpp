@@ -1,6 +1,5 @@
 #include "kernels/grad_norm/grad_norm.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/common/parallel.h"
@@ -40,9 +39,8 @@ void grad_norm(const GradNorm<T>& args) {
   double sum = 0;
   for (int64_t begin = 0; begin < count; begin += kPartElements) sum += args.scratch[begin / kPartElements];
   *args.norm = std::sqrt(sum);
-  *args.finite = std::isfinite(sum) ? 1 : 0;
-  // The quotient comes first: std::min returns its first argument when one is NaN.
-  *args.clip_factor = args.max_norm > 0 ? std::min(args.max_norm / (*args.norm + 1e-6), 1.0) : 1.0;
+  if (!std::isfinite(sum)) *args.finite = 0;
+  *args.clip_factor = clip_factor(*args.norm, args.max_norm);
 }
 
 int64_t grad_norm_scratch_bytes(int64_t count) {

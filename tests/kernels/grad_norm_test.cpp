@@ -12,7 +12,7 @@ namespace {
 
 struct Result {
   double norm = -1, clip_factor = -1;
-  int32_t finite = -1;
+  int32_t finite = 1;
 };
 
 template <class T>
@@ -79,6 +79,22 @@ TEST(GradNorm, FlagsEveryElementThatIsNotFinite) {
   const Tensor largest =
       Tensor::from(std::vector<float>(100, std::numeric_limits<float>::max()), Device::cpu());
   EXPECT_EQ(run<float>(largest, 1).finite, 1);
+}
+
+TEST(GradNorm, LeavesAFlagThatIsClearedAlready) {
+  const float gradient = 1;
+  Result result;
+  result.finite = 0;
+  double scratch = 0;
+  kernels::cpu::grad_norm<float>({.norm = &result.norm,
+                                  .finite = &result.finite,
+                                  .clip_factor = &result.clip_factor,
+                                  .scratch = &scratch,
+                                  .gradient = &gradient,
+                                  .begin = 0,
+                                  .end = 1,
+                                  .max_norm = 0});
+  EXPECT_EQ(result.finite, 0);
 }
 
 TEST(GradNorm, AnyNumberOfThreadsGivesTheSameBits) {
