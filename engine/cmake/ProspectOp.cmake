@@ -22,11 +22,12 @@ function(prospect_op name)
   endif()
 endfunction()
 
-# kernels/<op>/<op>.cu, compiled once, and tests/kernels/<op>_cuda_test.cpp, compiled once; linked with CUDA's runtime and
+# kernels/<op>/*.cu, each compiled once, and tests/kernels/<op>_cuda_test.cpp, compiled once; linked with CUDA's runtime and
 # with the emulator. gpu.<op> skips where there is no device; emu.<op> runs three seeds of warp priorities; chk.<op>
 # looks for races and reads of what nobody wrote.
 function(prospect_cuda_op name)
-  add_library(${name}_cuda OBJECT ${PROJECT_SOURCE_DIR}/kernels/${name}/${name}.cu)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/${name}/*.cu)
+  add_library(${name}_cuda OBJECT ${sources})
   target_include_directories(${name}_cuda PRIVATE ${PROJECT_SOURCE_DIR})
   # Pure functions that both sides call (philox, objective_term) are constexpr in headers that a host compiler reads.
   # Machine code for a device, and PTX: for newer devices and for the emulator, which cannot decompress it.

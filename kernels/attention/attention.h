@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Causal attention inside packed sequences, with grouped queries and an optional window.
 ///   s[i,j] = scale * q[i] . k[j],  p = softmax over the keys j that query i sees,  o[i] = sum_j p[i,j] v[j]
@@ -70,5 +71,15 @@ int64_t attention_forward_scratch_bytes(const AttentionProblem& problem);
 template <class T>
 int64_t attention_backward_scratch_bytes(const AttentionProblem& problem);
 }  // namespace cpu
+
+/// On device memory; float and bf16. Returns once the work is queued on `stream`. A row's result depends on
+/// its own sequence alone: the same bits alone or packed, in every run. Requires: scale is positive; bounds,
+/// and every row of every tensor, begin at multiples of 16 bytes (which views of one row of q, k and v do,
+/// heads being multiples of 8 elements). Throws Error(BadConfig).
+namespace cuda {
+/// scratch is not used.
+template <class T>
+void attention_forward(const AttentionForward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

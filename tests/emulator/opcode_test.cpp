@@ -134,6 +134,8 @@ TEST(Opcode, BitsAreMovedAndCounted) {
          {"brev.b64", "dd", {2}, 1ull << 62},
          {"bfind.u32", "ww", {0x100}, 8},
          {"bfind.u32", "ww", {0}, kMinus1},
+         {"bfind.shiftamt.u32", "ww", {0x100}, 23},
+         {"bfind.shiftamt.u32", "ww", {0}, kMinus1},
          {"prmt.b32", "wwww", {0x44332211, 0x88776655, 0x7054}, 0x88116655},
          {"prmt.b32", "wwww", {0x80, 0, 0x8888}, kMinus1},
          {"bfe.u32", "wwww", {0xabcd, 4, 8}, 0xbc},

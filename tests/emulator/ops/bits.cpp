@@ -52,6 +52,10 @@ void add_counts(OpTable& table, const std::string& bits, const char* to_word, co
                             : static_cast<uint32_t>(8 * sizeof(U) - 1) -
                                   static_cast<uint32_t>(std::countl_zero(a));
             }>);
+  // How far to the left the highest bit is from the top.
+  table.add("bfind.shiftamt.u" + bits, to_word, map1<uint32_t, U, [](U a) {
+              return a == 0 ? 0xffffffffu : static_cast<uint32_t>(std::countl_zero(a));
+            }>);
 }
 
 /// Four bytes picked from eight by the nibbles of the selector; its bit 3 spreads the byte's sign.

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <climits>
+
+#include "kernels/attention/attention.h"
+#include "kernels/common/reduce.cuh"
+
+/// Which sequence, and which part of it, a block works on.
+namespace prospect::kernels::cuda {
+
+/// A tile of a sequence: rows [first, first + rows) of its queries, or of its keys.
+struct SequenceTile {
+  int query_begin, queries;  ///< rows of q
+  int key_begin, keys;       ///< rows of k and v
+  int first, rows;
+  int index, count;  ///< of the tile among those of its sequence
+
+  /// The last key that a query sees.
+  __device__ int last_key(int query) const { return query + keys - queries; }
+};
+
+/// The tiles of the sequences' queries (of their keys where kByKeys) are numbered one sequence after another.
+/// Finds tile `number`, in every lane of a warp; false where there are fewer. The tiles that take longest
+/// come first within a sequence: the last queries see the most keys, the first keys are seen by the most
+/// queries. Requires: the whole warp takes part.
+template <bool kByKeys>
+__device__ inline bool find_tile(const AttentionProblem& problem, int tile_rows, int number,
+                                 SequenceTile& found) {
+  constexpr unsigned kAllLanes = 0xffffffffu;
+  const int lane = threadIdx.x % kWarp;
+  const int sequences = static_cast<int>(problem.sequences);
+  for (int first = 0; first < sequences; first += kWarp) {
+    int4 bounds = make_int4(0, 0, 0, 0);
+    if (first + lane < sequences) bounds = reinterpret_cast<const int4*>(problem.bounds)[first + lane];
+    const int rows = kByKeys ? bounds.w - bounds.z : bounds.y - bounds.x;
+    const int tiles = (rows + tile_rows - 1) / tile_rows;
+    int end = tiles;  // of the sequence's numbers
+#pragma unroll
+    for (int distance = 1; distance < kWarp; distance *= 2) {
+      const int before = __shfl_up_sync(kAllLanes, end, distance);
+      if (lane >= distance) end += before;
+    }
+    const unsigned later = __ballot_sync(kAllLanes, number < end);
+    if (later == 0) {
+      number -= __shfl_sync(kAllLanes, end, kWarp - 1);
+      continue;
+    }
+    const int owner = __ffs(static_cast<int>(later)) - 1;
+    const auto of_owner = [&](int value) { return __shfl_sync(kAllLanes, value, owner); };
+    found.query_begin = of_owner(bounds.x), found.queries = of_owner(bounds.y) - found.query_begin;
+    found.key_begin = of_owner(bounds.z), found.keys = of_owner(bounds.w) - found.key_begin;
+    found.count = of_owner(tiles);
+    const int order = number - of_owner(end) + found.count;
+    found.index = kByKeys ? order : found.count - 1 - order;
+    found.first = found.index * tile_rows;
+    found.rows = min(tile_rows, (kByKeys ? found.keys : found.queries) - found.first);
+    return true;
+  }
+  return false;
+}
+
+/// No fewer than the tiles of the sequences, whose ranges of rows do not overlap.
+inline unsigned most_tiles(int64_t rows, int64_t sequences, int tile_rows) {
+  return static_cast<unsigned>(rows / tile_rows + sequences);
+}
+
+/// How many keys a query sees at most, as an int that may be added to any row.
+__device__ inline int window_of(const AttentionProblem& problem) {
+  return problem.window > 0 && problem.window < INT_MAX / 2 ? static_cast<int>(problem.window) : INT_MAX / 2;
+}
+
+}  // namespace prospect::kernels::cuda

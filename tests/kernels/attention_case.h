@@ -1,0 +1,207 @@
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "kernels/attention/attention.h"
+#include "tests/support/device_case.h"
+
+/// Cases of attention on packed rows, what they must give, and by how much roundings may move it.
+namespace prospect::test {
+
+struct Lengths {
+  int32_t queries, keys;
+};
+
+/// Sequences packed with rows between them that belong to none; q, k and v of a row lie side by side. The
+/// queries of a sequence are the last of its rows. Whatever no sequence names is NaN.
+struct AttentionCase {
+  int64_t heads, kv_heads, head_dim;
+  std::vector<Lengths> sequences;
+  int64_t window = 0;
+  double sharpness = 1;  ///< scales q: the more, the fewer keys a query heeds
+
+  int64_t width() const { return (heads + 2 * kv_heads) * head_dim; }
+  /// A row of o has room to spare.
+  int64_t o_stride() const { return heads * head_dim + 8; }
+  double scale() const { return 1 / std::sqrt(static_cast<double>(head_dim)); }
+
+  std::vector<int32_t> bounds() const {
+    std::vector<int32_t> rows;
+    int32_t begin = 3;
+    for (const auto& [queries, keys] : sequences) {
+      rows.insert(rows.end(), {begin + keys - queries, begin + keys, begin, begin + keys});
+      begin += keys + keys % 3;
+    }
+    return rows;
+  }
+  int64_t tokens() const {
+    const auto rows = bounds();
+    return rows.back() + 2;
+  }
+
+  /// Calls body(columns begin, end) for each row, of what sequences name of q, k and v there.
+  template <class Body>
+  void for_named(const Body& body) const {
+    const auto rows = bounds();
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      const int32_t* b = rows.data() + 4 * s;
+      for (int64_t row = b[0]; row < b[1]; ++row) body(row * width(), row * width() + heads * head_dim);
+      for (int64_t row = b[2]; row < b[3]; ++row) body(row * width() + heads * head_dim, (row + 1) * width());
+    }
+  }
+  template <class T>
+  std::vector<T> qkv(uint64_t seed) const {
+    const auto values = random_values<T>(tokens() * width(), seed);
+    std::vector<T> result(values.size(), T(NAN));
+    for_named([&](int64_t begin, int64_t end) {
+      std::copy(values.begin() + begin, values.begin() + end, result.begin() + begin);
+    });
+    for (size_t i = 0; i < result.size(); ++i) {
+      const bool is_query = static_cast<int64_t>(i) % width() < heads * head_dim;
+      if (is_query) result[i] = T(static_cast<float>(load(result[i]) * static_cast<float>(sharpness)));
+    }
+    return result;
+  }
+  /// The shape of o, NaN where no query is.
+  template <class T>
+  std::vector<T> outputs(uint64_t seed) const {
+    const auto values = random_values<T>(tokens() * o_stride(), seed);
+    std::vector<T> result(values.size(), T(NAN));
+    const auto rows = bounds();
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      for (int64_t row = rows[4 * s]; row < rows[4 * s + 1]; ++row) {
+        std::copy_n(values.begin() + row * o_stride(), heads * head_dim, result.begin() + row * o_stride());
+      }
+    }
+    return result;
+  }
+
+  /// With pointers into whichever memory.
+  kernels::AttentionProblem problem(const int32_t* bounds_rows, int64_t count) const {
+    const auto rows = bounds();
+    int64_t max_keys = 0;
+    for (const Lengths& length : sequences) max_keys = std::max<int64_t>(max_keys, length.keys);
+    return {.bounds = bounds_rows,
+            .sequences = count,
+            .tokens = tokens(),
+            .max_keys = max_keys,
+            .heads = heads,
+            .kv_heads = kv_heads,
+            .head_dim = head_dim,
+            .scale = scale(),
+            .window = window};
+  }
+  template <class T>
+  kernels::AttentionForward<T> forward(T* o, compute_t<T>* lse, std::byte* scratch, const T* qkv,
+                                       const kernels::AttentionProblem& problem) const {
+    return {.o = o,
+            .lse = lse,
+            .scratch = scratch,
+            .q = qkv,
+            .k = qkv + heads * head_dim,
+            .v = qkv + (heads + kv_heads) * head_dim,
+            .o_stride = o_stride(),
+            .q_stride = width(),
+            .k_stride = width(),
+            .v_stride = width(),
+            .problem = problem};
+  }
+};
+
+/// What the CPU gives in double; NaN where no sequence is.
+struct AttentionReference {
+  std::vector<double> o, lse;
+
+  AttentionReference(const AttentionCase& shape, const std::vector<double>& qkv)
+      : o(static_cast<size_t>(shape.tokens() * shape.o_stride()), NAN),
+        lse(static_cast<size_t>(shape.tokens() * shape.heads), NAN) {
+    const auto rows = shape.bounds();
+    const auto problem = shape.problem(rows.data(), std::ssize(shape.sequences));
+    std::vector<std::byte> scratch(
+        static_cast<size_t>(kernels::cpu::attention_forward_scratch_bytes<double>(problem)) + 64);
+    kernels::cpu::attention_forward(
+        shape.forward(o.data(), lse.data(), aligned(scratch), qkv.data(), problem));
+  }
+
+  static std::byte* aligned(std::vector<std::byte>& scratch) {
+    return scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
+  }
+};
+
+/// How far the roundings of T can move each element of the results, beside the rounding of the element
+/// itself.
+///   a term p v or p do errs by `term` of its size: p is rounded to T, and scores err in float
+///   a term ds k or ds q by that of ds = p (dp - D), and by `sum` of what dp and D add up in float
+struct AttentionRounding {
+  double term, sum;
+};
+template <class T>
+constexpr AttentionRounding rounding() {
+  // Scores add up to 256 products of size 1 by a walk of roundings: 16 of them, of partial sums below 8.
+  constexpr double kScore = 128 * 0x1p-24;
+  return {sizeof(T) == 2 ? unit<T>() + kScore : kScore, 64 * 0x1p-24};
+}
+
+struct AttentionErrors {
+  std::vector<double> o;
+
+  AttentionErrors(const AttentionCase& shape, const std::vector<double>& qkv, AttentionRounding rounding)
+      : o(static_cast<size_t>(shape.tokens() * shape.o_stride())) {
+    const auto rows = shape.bounds();
+    for (size_t s = 0; s < shape.sequences.size(); ++s) {
+      for (int64_t row = rows[4 * s]; row < rows[4 * s + 1]; ++row) {
+        for (int64_t head = 0; head < shape.heads; ++head) {
+          add_row(shape, qkv, rounding, row, head, rows[4 * s + 2]);
+        }
+      }
+    }
+  }
+
+ private:
+  void add_row(const AttentionCase& shape, const std::vector<double>& qkv, AttentionRounding rounding,
+               int64_t row, int64_t head, int64_t key_begin) {
+    const int64_t dim = shape.head_dim, kv_head = head / (shape.heads / shape.kv_heads);
+    const double* q = qkv.data() + row * shape.width() + head * dim;
+    const auto k = [&](int64_t key) {
+      return qkv.data() + key * shape.width() + (shape.heads + kv_head) * dim;
+    };
+    const auto v = [&](int64_t key) { return k(key) + shape.kv_heads * dim; };
+    const int64_t first = shape.window > 0 ? std::max(key_begin, row - shape.window + 1) : key_begin;
+    std::vector<double> p;
+    double highest = -INFINITY, total = 0;
+    for (int64_t key = first; key <= row; ++key) {
+      p.push_back(shape.scale() * std::inner_product(q, q + dim, k(key), 0.0));
+      highest = std::max(highest, p.back());
+    }
+    for (double& value : p) total += value = std::exp(value - highest);
+    for (int64_t key = first; key <= row; ++key) {
+      const double weight = p[static_cast<size_t>(key - first)] / total;
+      for (int64_t c = 0; c < dim; ++c) {
+        o[static_cast<size_t>(row * shape.o_stride() + head * dim + c)] +=
+            rounding.term * weight * std::fabs(v(key)[c]);
+      }
+    }
+  }
+};
+
+/// Elements that are numbers in `expected` err by no more than the rounding to T and `error`; the others have
+/// the bits of NaN that they had.
+template <class T>
+void expect_attention(const std::vector<T>& actual, const std::vector<double>& expected,
+                      const std::vector<double>& error, const char* what) {
+  ASSERT_EQ(actual.size(), expected.size());
+  const T untouched(NAN);
+  for (size_t i = 0; i < actual.size(); ++i) {
+    if (std::isnan(expected[i])) {
+      ASSERT_EQ(std::memcmp(&actual[i], &untouched, sizeof(T)), 0) << what << "[" << i << "] was written";
+      continue;
+    }
+    ASSERT_NEAR(static_cast<double>(load(actual[i])), expected[i],
+                unit<T>() * std::fabs(expected[i]) + error[i])
+        << what << "[" << i << "]";
+  }
+}
+
+}  // namespace prospect::test
