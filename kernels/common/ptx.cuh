@@ -26,6 +26,13 @@ __device__ inline float exp2_approximate(float x) {
   return y;
 }
 
+/// The larger of the two, NaN where one of them is (fmaxf takes the other).
+__device__ inline float max_or_nan(float a, float b) {
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+
 /// The address of a place in shared memory, as the instructions below take it.
 __device__ inline uint32_t shared_address(const void* place) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(place));

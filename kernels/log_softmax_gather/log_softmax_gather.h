@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/bf16.h"
+#include "kernels/common/stream.h"
 
 /// Statistics of the softmax of each row of logits, without its probabilities, and the gradient that goes
 /// back to the logits.
@@ -44,5 +45,15 @@ void log_softmax_gather_forward(const LogSoftmaxGatherForward<C>& args);
 template <class T>
 void log_softmax_gather_backward(const LogSoftmaxGatherBackward<T>& args);
 }  // namespace cpu
+
+/// On device memory; logits in float, gradients in float or bf16; rows of any length and alignment. Forward
+/// reads the logits once; backward reads them once and writes the gradient once. Sums are taken in an order
+/// that depends on the shape and on where rows lie within 64 bytes alone. A target that is no column gives a
+/// log-probability of NaN. Returns once the work is queued on `stream`.
+namespace cuda {
+void log_softmax_gather_forward(const LogSoftmaxGatherForward<float>& args, Stream stream);
+template <class T>
+void log_softmax_gather_backward(const LogSoftmaxGatherBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

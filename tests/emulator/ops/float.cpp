@@ -69,6 +69,14 @@ float flush(float a) {
   return std::fpclassify(a) == FP_SUBNORMAL ? std::copysign(0.0f, a) : a;
 }
 
+/// 1 / a from and to the upper halves of doubles, subnormal numbers as zeros; code refines it.
+uint64_t upper_reciprocal(uint64_t a) {
+  constexpr uint64_t kSign = 1ull << 63, kUpper = 0xffffffffull << 32, kExponent = 0x7ffull << 52;
+  const auto flushed = [](uint64_t x) { return (x & kExponent) == 0 ? x & kSign : x; };
+  const double quotient = 1 / std::bit_cast<double>(flushed(a) & kUpper);
+  return flushed(std::bit_cast<uint64_t>(quotient)) & kUpper;
+}
+
 }  // namespace
 
 void add_float_ops(OpTable& table) {
@@ -84,6 +92,7 @@ void add_float_ops(OpTable& table) {
   binary<float, [](float a, float b) { return flush(flush(a) * flush(b)); }>(table, "mul.ftz.f32");
   unary<float, [](float a) { return 1 / a; }>(table, "rcp.approx.f32");
   unary<float, [](float a) { return flush(1 / flush(a)); }>(table, "rcp.approx.ftz.f32");
+  table.add("rcp.approx.ftz.f64", "Dd", map1<uint64_t, uint64_t, upper_reciprocal>);
   unary<float, [](float a) { return std::sqrt(a); }>(table, "sqrt.approx.f32");
   unary<float, [](float a) { return 1 / std::sqrt(a); }>(table, "rsqrt.approx.f32");
   unary<float, [](float a) { return flush(1 / std::sqrt(flush(a))); }>(table, "rsqrt.approx.ftz.f32");
