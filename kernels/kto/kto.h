@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/common/stream.h"
 #include "kernels/kto/objective.h"
 
 /// The objective on whole sequences: from log-probabilities per token to values and slopes per sequence.
@@ -30,6 +31,8 @@ struct KtoForward {
   const double* given_slopes;  ///< [sequences]; null: the objective's own
   Objective objective;
   int64_t sequences;
+  /// [1]: becomes 0 if a value or a slope is not finite, else stays; AdamW reads it. Null: not wanted.
+  int32_t* finite = nullptr;
 };
 
 /// row_slopes[t] = shares[s] * slopes[s] for the rows t of each sequence s.
@@ -48,5 +51,12 @@ void kto_forward(const KtoForward<C>& args);
 template <class C>
 void kto_backward(const KtoBackward<C>& args);
 }  // namespace cpu
+
+/// On device memory; rows in float. A sequence's rows are summed in an order that depends on their number
+/// alone. Returns once the work is queued on `stream`.
+namespace cuda {
+void kto_forward(const KtoForward<float>& args, Stream stream);
+void kto_backward(const KtoBackward<float>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

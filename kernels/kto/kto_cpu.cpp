@@ -1,6 +1,7 @@
 #include "kernels/kto/kto.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/common/parallel.h"
 
@@ -41,6 +42,9 @@ void kto_forward(const KtoForward<C>& args) {
     if (args.entropy_sums) args.entropy_sums[s] = sum_rows(args.entropies, begin, end);
     if (args.logit_sums) args.logit_sums[s] = sum_rows(args.logit_means, begin, end);
   });
+  for (int64_t s = 0; args.finite && s < args.sequences; ++s) {
+    if (!std::isfinite(args.values[s]) || !std::isfinite(args.slopes[s])) *args.finite = 0;
+  }
 }
 
 template <class C>

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -273,6 +274,39 @@ TEST(Kto, SumsRowsOfEachSequenceAndUsesGivenSlopes) {
                                      .offsets = offsets.data(),
                                      .sequences = 3});
   EXPECT_EQ(row_slopes, (std::vector<float>{2.5, 2.5, 14}));
+}
+
+/// The flag after a call with one sequence of one row, the next-token loss where no slope is given.
+int32_t flag_after(double log_probability, int32_t flag, const double* given_slope = nullptr) {
+  const int32_t offsets[] = {0, 1};
+  double ratio = 0, value = 0, slope = 0;
+  kernels::cpu::kto_forward<double>({.log_ratios = &ratio,
+                                     .values = &value,
+                                     .slopes = &slope,
+                                     .entropy_sums = nullptr,
+                                     .logit_sums = nullptr,
+                                     .log_probabilities = &log_probability,
+                                     .reference = nullptr,
+                                     .entropies = nullptr,
+                                     .logit_means = nullptr,
+                                     .offsets = offsets,
+                                     .labels = nullptr,
+                                     .z0 = nullptr,
+                                     .given_slopes = given_slope,
+                                     .objective = {.kind = ObjectiveKind::Lm},
+                                     .sequences = 1,
+                                     .finite = &flag});
+  return flag;
+}
+
+TEST(Kto, ClearsTheFlagAtValuesAndSlopesThatAreNoNumbers) {
+  const double infinity = std::numeric_limits<double>::infinity(), one = 1, nan = std::nan("");
+  EXPECT_EQ(flag_after(-1, 1), 1);
+  EXPECT_EQ(flag_after(-1, 0), 0);  // never set
+  EXPECT_EQ(flag_after(-infinity, 1), 0);
+  EXPECT_EQ(flag_after(nan, 1), 0);
+  EXPECT_EQ(flag_after(-1, 1, &one), 1);
+  EXPECT_EQ(flag_after(-1, 1, &nan), 0);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Conversions between types.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -90,6 +91,10 @@ void add_rounding(OpTable& table, const std::string& mode) {
 uint32_t pack(float high, float low) {
   return static_cast<uint32_t>(bf16(high).bits) << 16 | bf16(low).bits;
 }
+/// In [0, 1]; NaN becomes 0.
+float saturated(float a) {
+  return a > 0 ? std::min(a, 1.0f) : 0.0f;
+}
 float positive(float a) {
   return a > 0 || std::isnan(a) ? a : 0.0f;
 }
@@ -109,6 +114,7 @@ void add_convert_ops(OpTable& table) {
   add_rounding<float, [](float a) { return std::trunc(a); }>(table, "rzi");
   add_rounding<float, [](float a) { return std::floor(a); }>(table, "rmi");
   add_rounding<float, [](float a) { return std::ceil(a); }>(table, "rpi");
+  table.add("cvt.sat.f32.f32", "Ww", map1<float, float, saturated>);
   table.add("cvt.rn.f32.f64", "Wd", map1<float, double, [](double a) { return static_cast<float>(a); }>);
   table.add("cvt.f64.f32", "Dw", map1<double, float, [](float a) { return static_cast<double>(a); }>);
   table.add("cvt.rn.bf16.f32", "Hw", map1<uint16_t, float, [](float a) { return bf16(a).bits; }>);

@@ -2,6 +2,7 @@
 // from it in the last bits, and tolerances of tests must allow for that.
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "tests/emulator/op_table.h"
 #include "tests/emulator/warp.h"
@@ -69,6 +70,15 @@ float flush(float a) {
   return std::fpclassify(a) == FP_SUBNORMAL ? std::copysign(0.0f, a) : a;
 }
 
+/// a b + c rounded down. The product is exact in double, and what its sum with c loses is known exactly.
+float multiply_add_down(float a, float b, float c) {
+  const double product = static_cast<double>(a) * b, sum = product + c;
+  const double added = sum - product, lost = (product - (sum - added)) + (c - added);
+  const auto nearest = static_cast<float>(sum);
+  const bool is_above = nearest > sum || (nearest == sum && lost < 0);
+  return is_above ? std::nextafter(nearest, -std::numeric_limits<float>::infinity()) : nearest;
+}
+
 /// 1 / a from and to the upper halves of doubles, subnormal numbers as zeros; code refines it.
 uint64_t upper_reciprocal(uint64_t a) {
   constexpr uint64_t kSign = 1ull << 63, kUpper = 0xffffffffull << 32, kExponent = 0x7ffull << 52;
@@ -90,6 +100,7 @@ void add_float_ops(OpTable& table) {
   binary<float, [](float a, float b) { return flush(flush(a) / flush(b)); }>(table,
                                                                              "div.{approx,full}.ftz.f32");
   binary<float, [](float a, float b) { return flush(flush(a) * flush(b)); }>(table, "mul.ftz.f32");
+  table.add("fma.rm.f32", "Wwww", map3<float, float, float, float, multiply_add_down>);
   unary<float, [](float a) { return 1 / a; }>(table, "rcp.approx.f32");
   unary<float, [](float a) { return flush(1 / flush(a)); }>(table, "rcp.approx.ftz.f32");
   table.add("rcp.approx.ftz.f64", "Dd", map1<uint64_t, uint64_t, upper_reciprocal>);
