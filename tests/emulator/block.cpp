@@ -52,6 +52,10 @@ uint32_t special_value(const Warp& warp, Special special, uint32_t lane) {
       return ~((1u << lane) - 1);
     case Special::DynamicSharedSize:
       return launch.dynamic_shared;
+    case Special::GridWorkspaceHigh:
+      return static_cast<uint32_t>(launch.grid_workspace >> 32);
+    case Special::GridWorkspaceLow:
+      return static_cast<uint32_t>(launch.grid_workspace);
   }
   return 0;
 }
@@ -98,6 +102,7 @@ void Block::start(uint64_t number) {
     warp.ready = warp.exists;
     warp.at_barrier = warp.at_meeting = 0;
     warp.is_spinning = false;
+    warp.poll = {};
     warp.pc.fill(0);
     warp.copies = {};
     std::fill(warp.local.begin(), warp.local.end(), std::byte{0xff});
@@ -140,7 +145,7 @@ void Block::arrive(Warp& warp, const Instruction& instruction, LaneMask lanes, i
     }
   }
   barrier.arrived += std::popcount(lanes);
-  if (launch.checker != nullptr) launch.checker->release(warp, lanes, barrier.clock);
+  if (launch.checker != nullptr) launch.checker->release(warp, lanes, barrier.history);
   if (waits) {
     warp.at_barrier |= lanes;
     barrier.waiting.push_back({&warp, lanes, &instruction});
@@ -152,7 +157,7 @@ void Block::release(Barrier& barrier) {
   const Barrier complete = std::exchange(barrier, {});
   for (const Barrier::Waiting& each : complete.waiting) {
     each.warp->resume(each.lanes);
-    if (launch.checker != nullptr) launch.checker->acquire(*each.warp, each.lanes, complete.clock);
+    if (launch.checker != nullptr) launch.checker->acquire(*each.warp, each.lanes, complete.history);
   }
 }
 

@@ -38,6 +38,7 @@ struct Launch {
   Traffic traffic = {};                            ///< with them
   uint64_t warp_steps = 0, blocks_run = 0;
   Checker* checker = nullptr;
+  uint64_t grid_workspace = 0;  ///< of a cooperative launch: device memory, zeros
 };
 
 /// A block's barrier: bar.sync and bar.arrive 0 to 15.
@@ -52,7 +53,7 @@ struct Barrier {
   int arrived = 0;
   const Instruction* first = nullptr;
   std::vector<Waiting> waiting;
-  Checker::Clock clock;  ///< of what its arrivals have done
+  History history;  ///< what its arrivals have done
 };
 
 struct Block {

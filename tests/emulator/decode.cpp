@@ -33,6 +33,8 @@ const std::map<std::string, Special, std::less<>> kSpecials = {
     {"%lanemask_gt", Special::LaneMaskGt},
     {"%lanemask_ge", Special::LaneMaskGe},
     {"%dynamic_smem_size", Special::DynamicSharedSize},
+    {"%envreg1", Special::GridWorkspaceHigh},
+    {"%envreg2", Special::GridWorkspaceLow},
 };
 
 /// Bits of the registers of a type, 0 when there is no such type.
@@ -60,6 +62,20 @@ uint8_t letter_bits(char letter) {
     default:
       return 0;
   }
+}
+
+/// Of instructions that name one space.
+Space space_of(const std::string& spelling) {
+  const auto has = [&](const char* word) { return spelling.find(word) != std::string::npos; };
+  if (has(".shared")) return Space::Shared;
+  if (has(".global") || has(".const")) return Space::Global;
+  return has(".local") ? Space::Local : has(".param") ? Space::Param : Space::Generic;
+}
+
+Ordering ordering_of(const std::string& spelling) {
+  const auto has = [&](const char* word) { return spelling.find(word) != std::string::npos; };
+  const bool acquires = has(".acquire") || has(".acq_rel"), releases = has(".release") || has(".acq_rel");
+  return {acquires || releases || has(".relaxed") || has(".volatile"), acquires, releases, has(".cta")};
 }
 
 /// The C++ name of a kernel.
@@ -238,6 +254,8 @@ class Decoder {
     const auto operands = split_operands(text.substr(end));
     const std::vector<Op>* rows = op_table().find(spelling);
     if (rows == nullptr) unsupported("unknown instruction " + spelling);
+    decoded.ordering = ordering_of(spelling);
+    decoded.space = space_of(spelling);
     std::string reason;
     for (const Op& op : *rows) {
       decoded.op = &op;

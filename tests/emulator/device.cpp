@@ -90,6 +90,7 @@ bool Device::launch(const void* host_function, Extent grid, Extent block, uint32
     if (cooperative) {
       launch.options.resident_blocks = std::numeric_limits<int>::max();
       launch.options.sample_blocks = false;
+      launch.grid_workspace = grid_workspace();
     }
     for (size_t i = 0; i < program.parameters.size(); ++i) {
       std::memcpy(launch.parameters.data() + program.parameters[i].offset, arguments[i],
@@ -104,6 +105,15 @@ bool Device::launch(const void* host_function, Extent grid, Extent block, uint32
     if (report_.empty()) report_ = error.what();
     return false;
   }
+}
+
+uint64_t Device::grid_workspace() {
+  constexpr size_t kBytes = 64;
+  if (grid_workspace_ == nullptr) grid_workspace_ = memory.allocate(kBytes);
+  std::memset(grid_workspace_, 0, kBytes);
+  const auto address = reinterpret_cast<uint64_t>(grid_workspace_);
+  if (checker() != nullptr) checker()->note_host_write(address, kBytes);
+  return address;
 }
 
 void Device::add_statistics(const Launch& launch, double seconds) {

@@ -69,6 +69,7 @@ class Device {
 
   void add_statistics(const Launch& launch, double seconds);
   Kernel& prepared(const void* host_function);
+  uint64_t grid_workspace();
   Symbols place_variables(const ModuleText& module);
 
   std::vector<Module> modules_;
@@ -76,6 +77,7 @@ class Device {
   std::map<std::string, KernelStatistics> statistics_;
   std::string report_;
   uint64_t launches_ = 0;
+  void* grid_workspace_ = nullptr;
   Checker checker_{memory};
 };
 

@@ -2,17 +2,17 @@
 
 namespace prospect::emulator {
 
-void OpTable::add(const std::string& spelling, const char* operands, Handler run, Flow flow) {
+void OpTable::add(const std::string& spelling, const char* operands, Handler run, Flow flow, int variant) {
   const size_t open = spelling.find('{');
   if (open == std::string::npos) {
-    rows_[spelling].push_back({spelling, operands, run, flow});
+    rows_[spelling].push_back({spelling, operands, run, flow, variant});
     return;
   }
   const size_t close = spelling.find('}', open);
   for (size_t begin = open + 1; begin <= close;) {
     const size_t end = std::min(spelling.find(',', begin), close);
     add(spelling.substr(0, open) + spelling.substr(begin, end - begin) + spelling.substr(close + 1), operands,
-        run, flow);
+        run, flow, variant);
     begin = end + 1;
   }
 }

@@ -16,7 +16,8 @@ namespace prospect::emulator {
 class OpTable {
  public:
   /// `spelling` may hold alternatives: "add{,.rn}.f32".
-  void add(const std::string& spelling, const char* operands, Handler run, Flow flow = Flow::Next);
+  void add(const std::string& spelling, const char* operands, Handler run, Flow flow = Flow::Next,
+           int variant = 0);
   /// Null when there is none. An opcode with several forms of operands has several rows.
   const std::vector<Op>* find(const std::string& spelling) const;
 

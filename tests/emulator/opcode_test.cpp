@@ -143,6 +143,7 @@ TEST(Opcode, BitsAreMovedAndCounted) {
          {"bfe.s32", "wwww", {kLeast, 28, 8}, 0xfffffff8},
          {"bfe.u64", "ddww", {1ull << 40, 40, 1}, 1},
          {"bfi.b32", "wwwww", {5, kMinus1, 4, 4}, 0xffffff5f},
+         {"bfi.b64", "dddww", {0xabcd, 1, 32, 32}, 0xabcd00000001ull},
          {"lop3.b32", "wwwwi", {0xf0, 0xcc, 0xaa, 0xe8}, 0xe8},
          {"lop3.b32", "wwwwi", {0xf0, 0xcc, 0xaa, 0x96}, 0x96}});
 }

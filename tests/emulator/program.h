@@ -22,6 +22,7 @@ using Handler = void (*)(Warp&, const Instruction&, LaneMask);
 /// What becomes of a lane after the instruction.
 enum class Flow : uint8_t {
   Next,    ///< goes on
+  Poll,    ///< goes on; other warps get their turn when a loop reads the same again and again
   Branch,  ///< goes to the target
   Exit,
   Wait,  ///< stops; the handler resumes lanes (perhaps others too) when what they wait for has come
@@ -33,6 +34,7 @@ struct Op {
   std::string operands;  ///< op_table.h explains the letters
   Handler run;
   Flow flow;
+  int variant;  ///< tells apart what one handler does
 };
 
 /// A register, constant or special value: lane l of it lies in the warp's register file at slot, element l of
@@ -49,8 +51,19 @@ struct SourceLine {
   int caller_file = 0, caller_line = 0;  ///< where the function that holds the line was inlined; 0: nowhere
 };
 
+/// What the words .volatile, .relaxed, .acquire, .release, .acq_rel and the scope of a spelling say.
+struct Ordering {
+  bool is_strong = false;  ///< has any of them
+  bool acquires = false, releases = false;
+  bool is_of_block = false;  ///< .cta: orders nothing beyond the block
+};
+
+enum class Space : uint8_t { Generic, Global, Shared, Local, Param };
+
 struct Instruction {
   const Op* op = nullptr;
+  Space space = Space::Generic;  ///< that the spelling names
+  Ordering ordering{};
   int guard = -1;  ///< slot of the predicate of @p, -1: none
   bool guard_negated = false;
   uint32_t target = 0;
@@ -80,6 +93,8 @@ enum class Special : uint8_t {
   LaneMaskGt,
   LaneMaskGe,
   DynamicSharedSize,
+  GridWorkspaceHigh,  ///< %envreg1 and 2: where grid.sync() keeps its count
+  GridWorkspaceLow,
 };
 
 struct Constant {

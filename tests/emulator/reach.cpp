@@ -9,7 +9,7 @@ namespace prospect::emulator {
 namespace {
 
 const char* verb(Access access) {
-  return access == Access::Read ? "read" : access == Access::Write ? "write" : "atomic";
+  return access == Access::Atomic ? "atomic" : writes(access) ? "write" : "read";
 }
 
 std::byte* reach_shared(Warp& warp, const Instruction& instruction, int lane, uint64_t address,
@@ -83,7 +83,7 @@ std::byte* Warp::reach(const Instruction& instruction, int lane, Space space, ui
     }
     default: {
       const uint64_t offset = address - kParamWindow;
-      if (offset + bytes > block->launch.parameters.size() || access != Access::Read) {
+      if (offset + bytes > block->launch.parameters.size() || writes(access)) {
         fault(instruction, lane, fmt::format("{} of parameters out of bounds", verb(access)));
       }
       return block->launch.parameters.data() + offset;

@@ -61,8 +61,8 @@ void count_global(RequestCounts& counts, Block& block, const uint64_t* addresses
       std::vector<uint64_t>& all = block.footprint[{found->base, is_written}];
       all.insert(all.end(), &sectors.values[first], &sectors.values[first] + (i - first));
     };
-    if (access != Access::Write) add(false);
-    if (access != Access::Read) add(true);
+    if (reads(access)) add(false);
+    if (writes(access)) add(true);
   }
 }
 

@@ -71,7 +71,9 @@ class Scheduler {
     const LaneMask group =
         order == Order::Random || warp.is_spinning ? any_group(warp) : first_group(warp, meet);
     step(warp, group, meet, budget);
-    warp.is_spinning = launch_.warp_steps - before >= budget;
+    const bool polls = warp.poll.times >= Warp::kVainPolls;
+    if (polls) warp.poll.times = 0;
+    warp.is_spinning = polls || launch_.warp_steps - before >= budget;
     if (warp.is_spinning && order != Order::Random) {
       first_ = (first_ + 1) % warps_.size();
       warp.priority = 0;

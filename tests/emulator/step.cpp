@@ -32,6 +32,14 @@ void step(Warp& warp, LaneMask group, uint32_t meet, uint64_t budget) {
     if (flow == Flow::Next) {
       instruction.op->run(warp, instruction, lanes);
       ++pc;
+    } else if (flow == Flow::Poll) {
+      instruction.op->run(warp, instruction, lanes);
+      ++pc;
+      if (warp.poll.times >= Warp::kVainPolls) {
+        place(warp, group, pc);
+        launch.warp_steps += steps + 1;
+        return;
+      }
     } else if (flow == Flow::Branch) {
       if (lanes != group) {
         place(warp, lanes, instruction.target);

@@ -23,15 +23,30 @@ struct CopyQueue {
   std::deque<std::vector<PendingCopy>> groups;
 };
 
-enum class Space : uint8_t { Generic, Global, Shared, Local, Param };
-enum class Access : uint8_t { Read, Write, Atomic };
+/// Strong accesses are those with an order, volatile or atomic: they may meet without a race.
+enum class Access : uint8_t { Read, Write, StrongRead, StrongWrite, Atomic };
+constexpr bool reads(Access access) {
+  return access != Access::Write && access != Access::StrongWrite;
+}
+constexpr bool writes(Access access) {
+  return access != Access::Read && access != Access::StrongRead;
+}
+constexpr bool is_strong(Access access) {
+  return access >= Access::StrongRead;
+}
 
 /// 32 threads that step together as long as they stand at the same instruction.
 struct Warp {
   Block* block = nullptr;
   int index = 0;
   uint32_t priority = 0;
-  bool is_spinning = false;  ///< its last turn ended because it was long
+  bool is_spinning = false;  ///< its last turn ended because it was long, or polled in vain
+  /// The last strong reads: what was read where, and how often in a row.
+  struct {
+    const Instruction* instruction = nullptr;
+    uint64_t value = 0;
+    int times = 0;
+  } poll;
   LaneMask exists = 0;
   LaneMask ready = 0;       ///< can run
   LaneMask at_barrier = 0;  ///< stopped at a block barrier
@@ -43,6 +58,13 @@ struct Warp {
   std::vector<Slot> file;        ///< registers, constants, special values
   std::vector<std::byte> local;  ///< local memory, lane after lane
   std::array<CopyQueue, kLanes> copies;
+
+  static constexpr int kVainPolls = 3;
+  /// A strong read, or an atomic, found `value` (of all its lanes).
+  void note_poll(const Instruction& instruction, uint64_t value) {
+    const bool is_same = poll.instruction == &instruction && poll.value == value;
+    poll = {&instruction, value, is_same ? poll.times + 1 : 1};
+  }
 
   LaneMask live() const { return ready | at_barrier | at_meeting; }
   /// Lets stopped lanes go on behind the instruction at which they stand.

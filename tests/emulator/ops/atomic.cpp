@@ -11,11 +11,12 @@ namespace prospect::emulator {
 namespace {
 
 /// `returns`: operands are the old value's register, address, b and perhaps c; else address and b.
-template <Space space, class T, auto update, bool returns>
+template <class T, auto update, bool returns>
 void atomic(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   constexpr size_t first = returns ? 1 : 0;
   const Operand& address = instruction.operands[first];
-  count_request(warp, instruction, lanes, space, address, sizeof(T), Access::Atomic);
+  count_request(warp, instruction, lanes, instruction.space, address, sizeof(T), Access::Atomic);
+  uint64_t found = 0;
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
     const auto word = [&](size_t i) {
@@ -24,38 +25,30 @@ void atomic(Warp& warp, const Instruction& instruction, LaneMask lanes) {
       std::memcpy(&value, &bits, sizeof(T));
       return value;
     };
-    std::byte* at =
-        warp.reach(instruction, lane, space, warp.read(address, lane) + static_cast<uint64_t>(address.offset),
-                   sizeof(T), Access::Atomic);
+    std::byte* at = warp.reach(instruction, lane, instruction.space,
+                               warp.read(address, lane) + static_cast<uint64_t>(address.offset), sizeof(T),
+                               Access::Atomic);
     T old;
     std::memcpy(&old, at, sizeof(T));
+    uint64_t bits = 0;
+    std::memcpy(&bits, &old, sizeof(T));
+    found = found * 31 + bits;
     const T fresh = static_cast<T>(update(old, word(first + 1), word(first + 2)));
     std::memcpy(at, &fresh, sizeof(T));
-    if constexpr (returns) {
-      uint64_t bits = 0;
-      std::memcpy(&bits, &old, sizeof(T));
-      warp.write(instruction.operands[0], lane, bits);
-    }
+    if constexpr (returns) warp.write(instruction.operands[0], lane, bits);
   }
-}
-
-template <Space space, class T, auto update>
-void add_space(OpTable& table, const std::string& where, const std::string& name, bool compares) {
-  constexpr bool is_word = sizeof(T) == 4;
-  const std::string order = "{,.relaxed,.acquire,.release,.acq_rel}{,.cta,.gpu,.sys}";
-  table.add("atom" + order + where + name, compares ? (is_word ? "Waww" : "Dadd") : (is_word ? "Waw" : "Dad"),
-            atomic<space, T, update, true>);
-  if (!compares) {
-    table.add("red{,.relaxed,.release}{,.cta,.gpu,.sys}" + where + name, is_word ? "aw" : "ad",
-              atomic<space, T, update, false>);
-  }
+  if constexpr (returns) warp.note_poll(instruction, found);
 }
 
 template <class T, auto update>
 void add(OpTable& table, const std::string& name, bool compares = false) {
-  add_space<Space::Generic, T, update>(table, "", name, compares);
-  add_space<Space::Global, T, update>(table, ".global", name, compares);
-  add_space<Space::Shared, T, update>(table, ".shared{,::cta}", name, compares);
+  constexpr bool is_word = sizeof(T) == 4;
+  const std::string where = "{,.cta,.gpu,.sys}{,.global,.shared,.shared::cta}" + name;
+  table.add("atom{,.relaxed,.acquire,.release,.acq_rel}" + where,
+            compares ? (is_word ? "Waww" : "Dadd") : (is_word ? "Waw" : "Dad"), atomic<T, update, true>,
+            Flow::Poll);
+  if (!compares)
+    table.add("red{,.relaxed,.release}" + where, is_word ? "aw" : "ad", atomic<T, update, false>);
 }
 
 template <class T>

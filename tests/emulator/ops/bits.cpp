@@ -98,18 +98,23 @@ T extract_field(T value, uint32_t begin, uint32_t length) {
   return static_cast<T>(high >> (kBits - length));
 }
 
-uint32_t insert_field(uint32_t field, uint32_t into, uint32_t begin, uint32_t length) {
-  begin &= 0xff, length = std::min(length & 0xff, 32u);
-  if (begin >= 32 || length == 0) return into;
-  const uint32_t mask = (length == 32 ? ~0u : (1u << length) - 1) << begin;
+template <class T>
+T insert_field(T field, T into, uint32_t begin, uint32_t length) {
+  constexpr uint32_t kBits = 8 * sizeof(T);
+  begin &= 0xff, length = std::min(length & 0xff, kBits);
+  if (begin >= kBits || length == 0) return into;
+  const T mask = (length == kBits ? ~T{0} : (T{1} << length) - 1) << begin;
   return (into & ~mask) | (field << begin & mask);
 }
 
+template <class T>
 void insert(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   for (LaneMask left = lanes; left != 0; left &= left - 1) {
     const int lane = std::countr_zero(left);
-    const auto at = [&](size_t i) { return static_cast<uint32_t>(warp.read(instruction.operands[i], lane)); };
-    warp.write(instruction.operands[0], lane, insert_field(at(1), at(2), at(3), at(4)));
+    const auto at = [&](size_t i) { return warp.read(instruction.operands[i], lane); };
+    warp.write(instruction.operands[0], lane,
+               insert_field(static_cast<T>(at(1)), static_cast<T>(at(2)), static_cast<uint32_t>(at(3)),
+                            static_cast<uint32_t>(at(4))));
   }
 }
 
@@ -140,7 +145,8 @@ void add_bit_ops(OpTable& table) {
   table.add("bfe.u32", "Wwww", map3<u32, u32, u32, u32, extract_field<uint32_t>>);
   table.add("bfe.s32", "Wwww", map3<int32_t, int32_t, u32, u32, extract_field<int32_t>>);
   table.add("bfe.u64", "Ddww", map3<uint64_t, uint64_t, u32, u32, extract_field<uint64_t>>);
-  table.add("bfi.b32", "Wwwww", insert);
+  table.add("bfi.b32", "Wwwww", insert<u32>);
+  table.add("bfi.b64", "Dddww", insert<uint64_t>);
   table.add("lop3.b32", "Wwwww", lookup);
 }
 

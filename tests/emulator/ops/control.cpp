@@ -29,10 +29,14 @@ void trap(Warp& warp, const Instruction& instruction, LaneMask lanes) {
 
 /// Lanes that name the same barrier and number of threads arrive together.
 /// bar.sync is for whole warps. Lanes at lower instructions run first, so those that are elsewhere have
-/// passed by (with random orders that need not be).
+/// passed by (with random orders, and behind lanes that spun, that need not be).
 void check_convergence(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   const Launch& launch = warp.block->launch;
-  const LaneMask elsewhere = warp.live() & ~lanes;
+  LaneMask elsewhere = warp.live() & ~lanes;
+  for (LaneMask left = warp.at_barrier & elsewhere; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    if (&launch.program.code[warp.pc[static_cast<size_t>(lane)]] == &instruction) elsewhere &= ~(1u << lane);
+  }
   if (launch.checker == nullptr || launch.options.order == Order::Random || warp.is_spinning ||
       elsewhere == 0)
     return;
@@ -63,6 +67,10 @@ void barrier(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   }
 }
 
+void fence(Warp& warp, const Instruction&, LaneMask lanes) {
+  if (Checker* checker = warp.block->launch.checker) checker->fence(warp, lanes);
+}
+
 }  // namespace
 
 void add_control_ops(OpTable& table) {
@@ -71,9 +79,11 @@ void add_control_ops(OpTable& table) {
   table.add("trap", "", trap);
   table.add("{bar.sync,barrier.sync,barrier.sync.aligned,bar.cta.sync}", "w?w", barrier<true>, Flow::Wait);
   table.add("{bar.arrive,barrier.arrive,barrier.arrive.aligned}", "ww", barrier<false>);
-  // Execution is sequentially consistent: fences have nothing to do.
-  table.add("membar.{cta,gl,sys}", "", nothing);
-  table.add("fence.{sc,acq_rel}.{cta,gpu,sys,cluster}", "", nothing);
+  // Execution is sequentially consistent: fences are for the checker.
+  table.add("membar.cta", "", nothing);
+  table.add("membar.{gl,sys}", "", fence);
+  table.add("fence.{sc,acq_rel}.cta", "", nothing);
+  table.add("fence.{sc,acq_rel}.{gpu,sys,cluster}", "", fence);
   table.add("nanosleep.u32", "w", nothing);
   table.add("prefetch.global.{L1,L2}", "a", nothing);
 }

@@ -14,31 +14,38 @@ uint64_t address_of(Warp& warp, const Operand& operand, int lane) {
 }
 
 /// T: the type in memory; its sign says how it fills a wider register.
-template <Space space, class T, size_t count>
+template <class T, size_t count>
 void load(Warp& warp, const Instruction& instruction, LaneMask lanes) {
-  count_request(warp, instruction, lanes, space, instruction.operands[count], sizeof(T) * count,
-                Access::Read);
+  const bool is_strong = instruction.ordering.is_strong;
+  const Access access = is_strong ? Access::StrongRead : Access::Read;
+  count_request(warp, instruction, lanes, instruction.space, instruction.operands[count], sizeof(T) * count,
+                access);
+  uint64_t found = 0;
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
     const std::byte* from =
-        warp.reach(instruction, lane, space, address_of(warp, instruction.operands[count], lane),
-                   sizeof(T) * count, Access::Read);
+        warp.reach(instruction, lane, instruction.space, address_of(warp, instruction.operands[count], lane),
+                   sizeof(T) * count, access);
     for (size_t i = 0; i < count; ++i) {
       T value;
       std::memcpy(&value, from + i * sizeof(T), sizeof(T));
+      found = found * 31 + static_cast<uint64_t>(value);
       if (instruction.operands[i].slot == 0) continue;
       warp.write(instruction.operands[i], lane, static_cast<uint64_t>(static_cast<int64_t>(value)));
     }
   }
+  if (is_strong) warp.note_poll(instruction, found);
 }
 
-template <Space space, class T, size_t count>
+template <class T, size_t count>
 void store(Warp& warp, const Instruction& instruction, LaneMask lanes) {
-  count_request(warp, instruction, lanes, space, instruction.operands[0], sizeof(T) * count, Access::Write);
+  const Access access = instruction.ordering.is_strong ? Access::StrongWrite : Access::Write;
+  count_request(warp, instruction, lanes, instruction.space, instruction.operands[0], sizeof(T) * count,
+                access);
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);
-    std::byte* to = warp.reach(instruction, lane, space, address_of(warp, instruction.operands[0], lane),
-                               sizeof(T) * count, Access::Write);
+    std::byte* to = warp.reach(instruction, lane, instruction.space,
+                               address_of(warp, instruction.operands[0], lane), sizeof(T) * count, access);
     for (size_t i = 0; i < count; ++i) {
       const T value = static_cast<T>(warp.read(instruction.operands[1 + i], lane));
       std::memcpy(to + i * sizeof(T), &value, sizeof(T));
@@ -46,63 +53,62 @@ void store(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   }
 }
 
-/// Orders and cache hints that change nothing here: execution is sequentially consistent.
-constexpr const char* kLoad =
-    "{,.volatile,.relaxed.gpu,.acquire.gpu,.relaxed.sys,.acquire.sys,.relaxed.cta,"
-    ".acquire.cta}";
-constexpr const char* kStore =
-    "{,.volatile,.relaxed.gpu,.release.gpu,.relaxed.sys,.release.sys,.relaxed.cta,"
-    ".release.cta}";
+/// Execution is sequentially consistent: orders matter to the checker, cache hints to nobody.
+const std::vector<std::string> kStrong = {".volatile", ".relaxed{.cta,.cluster,.gpu,.sys}",
+                                          ".acquire{.cta,.cluster,.gpu,.sys}",
+                                          ".release{.cta,.cluster,.gpu,.sys}"};
 constexpr const char* kLoadHint =
     "{,.nc,.ca,.cg,.cs,.lu,.cv,.nc.L1::no_allocate,.L1::no_allocate,.L1::evict_last,"
     ".L1::evict_first,.nc.L2::128B,.nc.L2::256B,.nc.L1::no_allocate.L2::128B,"
     ".nc.L1::no_allocate.L2::256B}";
 constexpr const char* kStoreHint = "{,.wb,.cg,.cs,.wt,.L1::no_allocate}";
 
-template <Space space, class T>
-void add(OpTable& table, const std::string& name, const std::string& types) {
-  const std::string load_hint = space == Space::Global ? kLoadHint : "",
-                    store_hint = space == Space::Global ? kStoreHint : "";
-  const std::string loads = std::string("ld") + (space == Space::Param ? "" : kLoad) + name + load_hint;
-  const std::string stores = std::string("st") + kStore + name + store_hint;
-  // Registers may be wider than what they hold.
-  const std::string letter = sizeof(T) < 8 ? "x" : "d", upper = sizeof(T) < 8 ? "X" : "D";
-  table.add(loads + "." + types, (upper + "a").c_str(), load<space, T, 1>);
-  table.add(loads + ".v2." + types, ("(" + upper + upper + ")a").c_str(), load<space, T, 2>);
+/// Registers may be wider than what they hold.
+template <class T>
+void add_loads(OpTable& table, const std::string& name, const std::string& types, Flow flow) {
+  const std::string to = sizeof(T) < 8 ? "X" : "D";
+  table.add(name + "." + types, (to + "a").c_str(), load<T, 1>, flow);
+  table.add(name + ".v2." + types, ("(" + to + to + ")a").c_str(), load<T, 2>, flow);
   if constexpr (sizeof(T) < 8) {
-    table.add(loads + ".v4." + types, ("(" + upper + upper + upper + upper + ")a").c_str(),
-              load<space, T, 4>);
+    table.add(name + ".v4." + types, ("(" + to + to + to + to + ")a").c_str(), load<T, 4>, flow);
   }
-  if constexpr (space != Space::Param) {
-    table.add(stores + "." + types, ("a" + letter).c_str(), store<space, T, 1>);
-    table.add(stores + ".v2." + types, ("a(" + letter + letter + ")").c_str(), store<space, T, 2>);
-    if constexpr (sizeof(T) < 8) {
-      table.add(stores + ".v4." + types, ("a(" + letter + letter + letter + letter + ")").c_str(),
-                store<space, T, 4>);
-    }
+}
+template <class T>
+void add_stores(OpTable& table, const std::string& name, const std::string& types) {
+  const std::string from = sizeof(T) < 8 ? "x" : "d";
+  table.add(name + "." + types, ("a" + from).c_str(), store<T, 1>);
+  table.add(name + ".v2." + types, ("a(" + from + from + ")").c_str(), store<T, 2>);
+  if constexpr (sizeof(T) < 8) {
+    table.add(name + ".v4." + types, ("a(" + from + from + from + from + ")").c_str(), store<T, 4>);
   }
 }
 
-template <Space space>
-void add_space(OpTable& table, const std::string& name) {
-  add<space, uint8_t>(table, name, "{b8,u8}");
-  add<space, int8_t>(table, name, "s8");
-  add<space, uint16_t>(table, name, "{b16,u16}");
-  add<space, int16_t>(table, name, "s16");
-  add<space, uint32_t>(table, name, "{b32,u32,f32}");
-  add<space, int32_t>(table, name, "s32");
-  add<space, uint64_t>(table, name, "{b64,u64,s64,f64}");
+template <class T>
+void add(OpTable& table, const std::string& types) {
+  for (const std::string space : {"", ".shared", ".shared::cta", ".local"}) {
+    add_loads<T>(table, "ld" + space, types, Flow::Next);
+    add_stores<T>(table, "st" + space, types);
+  }
+  add_loads<T>(table, "ld.param", types, Flow::Next);
+  add_loads<T>(table, std::string("ld.{global,const}") + kLoadHint, types, Flow::Next);
+  add_stores<T>(table, std::string("st.global") + kStoreHint, types);
+  for (const std::string& strong : kStrong) {
+    const std::string name = strong + "{,.global,.shared,.shared::cta,.local}";
+    if (strong.find("release") == strong.npos) add_loads<T>(table, "ld" + name, types, Flow::Poll);
+    if (strong.find("acquire") == strong.npos) add_stores<T>(table, "st" + name, types);
+  }
 }
 
 }  // namespace
 
 void add_memory_ops(OpTable& table) {
-  add_space<Space::Generic>(table, "");
-  add_space<Space::Global>(table, ".global");
-  add_space<Space::Global>(table, ".const");
-  add_space<Space::Shared>(table, "{.shared,.shared::cta}");
-  add_space<Space::Local>(table, ".local");
-  add_space<Space::Param>(table, ".param");
+  add<uint8_t>(table, "{b8,u8}");
+  add<int8_t>(table, "s8");
+  add<uint16_t>(table, "{b16,u16}");
+  add<int16_t>(table, "s16");
+  add<uint32_t>(table, "{b32,u32,f32}");
+  add<int32_t>(table, "s32");
+  add<uint64_t>(table, "{b64,u64,s64,f64}");
 }
 
 }  // namespace prospect::emulator

@@ -8,17 +8,18 @@
 namespace prospect::emulator {
 namespace {
 
+/// How the result is combined with a predicate: the variants of setp.
 enum class Combine { None, And, Or, Xor };
 
 /// setp d|e, a, b [, c]: d = (a ? b) combined with c, e = not (a ? b) combined with c.
-template <class T, auto compare, Combine combine>
+template <class T, auto compare>
 void set_predicates(Warp& warp, const Instruction& instruction, LaneMask lanes) {
   const T* a = warp.lanes<T>(instruction.operands[2]);
   const T* b = warp.lanes<T>(instruction.operands[3]);
   LaneMask yes = 0;
   for (int lane = 0; lane < kLanes; ++lane) yes |= static_cast<LaneMask>(compare(a[lane], b[lane])) << lane;
   LaneMask no = ~yes;
-  if constexpr (combine != Combine::None) {
+  if (const auto combine = static_cast<Combine>(instruction.op->variant); combine != Combine::None) {
     const LaneMask c = warp.predicate(instruction.operands[4]);
     yes = combine == Combine::And ? yes & c : combine == Combine::Or ? yes | c : yes ^ c;
     no = combine == Combine::And ? no & c : combine == Combine::Or ? no | c : no ^ c;
@@ -31,10 +32,14 @@ template <class T, auto compare>
 void add(OpTable& table, const std::string& name, const std::string& types) {
   constexpr const char* plain = sizeof(T) == 2 ? "P|Phh" : sizeof(T) == 4 ? "P|Pww" : "P|Pdd";
   constexpr const char* combined = sizeof(T) == 2 ? "P|Phhp" : sizeof(T) == 4 ? "P|Pwwp" : "P|Pddp";
-  table.add("setp." + name + types, plain, set_predicates<T, compare, Combine::None>);
-  table.add("setp." + name + ".and" + types, combined, set_predicates<T, compare, Combine::And>);
-  table.add("setp." + name + ".or" + types, combined, set_predicates<T, compare, Combine::Or>);
-  table.add("setp." + name + ".xor" + types, combined, set_predicates<T, compare, Combine::Xor>);
+  const auto row = [&](const char* word, const char* letters, Combine combine) {
+    table.add("setp." + name + word + types, letters, set_predicates<T, compare>, Flow::Next,
+              static_cast<int>(combine));
+  };
+  row("", plain, Combine::None);
+  row(".and", combined, Combine::And);
+  row(".or", combined, Combine::Or);
+  row(".xor", combined, Combine::Xor);
 }
 
 template <class U>

@@ -90,9 +90,9 @@ void active_mask(Warp& warp, const Instruction& instruction, LaneMask lanes) {
 void synchronise(Warp& warp, const Instruction&, LaneMask members) {
   Checker* checker = warp.block->launch.checker;
   if (checker == nullptr) return;
-  Checker::Clock clock;
-  checker->release(warp, members, clock);
-  checker->acquire(warp, members, clock);
+  History history;
+  checker->release(warp, members, history);
+  checker->acquire(warp, members, history);
 }
 
 /// The mask is the last operand of them all.

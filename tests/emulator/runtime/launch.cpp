@@ -1,4 +1,5 @@
 // Launches, and what nvcc's host code calls to register kernels and to make them.
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -30,6 +31,13 @@ int as_module(void** handle) {
   return static_cast<int>(reinterpret_cast<uintptr_t>(handle)) - 1;
 }
 
+/// How many blocks of a kernel a multiprocessor holds, by their threads and shared memory.
+int resident_blocks(const void* function, uint64_t threads, size_t dynamic_shared) {
+  const size_t shared = dynamic_shared + Device::instance().attributes(function).static_shared;
+  const size_t by_shared = prospect::emulator::kSharedMost / std::max<size_t>(1, shared);
+  return static_cast<int>(std::min<uint64_t>({32, 2048 / threads, by_shared}));
+}
+
 cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments, size_t dynamic_shared,
                    bool cooperative) {
   Device& device = Device::instance();
@@ -45,6 +53,10 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
     if (threads.count() > attributes.max_threads ||
         dynamic_shared > static_cast<size_t>(attributes.max_dynamic_shared)) {
       return finish(cudaErrorInvalidConfiguration);
+    }
+    const auto most = resident_blocks(function, threads.count(), dynamic_shared);
+    if (cooperative && blocks.count() > static_cast<uint64_t>(most * device.options.multiprocessors)) {
+      return finish(cudaErrorCooperativeLaunchTooLarge);
     }
   } catch (const std::runtime_error&) {
     // The launch below reports what the kernel's PTX holds.
@@ -146,8 +158,7 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, 
                                                                    unsigned) {
   Device& device = Device::instance();
   if (!device.has_kernel(function) || threads <= 0) return finish(cudaErrorInvalidValue);
-  const size_t shared = std::max<size_t>(1, dynamic_shared + device.attributes(function).static_shared);
-  *blocks = std::min(2048 / threads, static_cast<int>(prospect::emulator::kSharedMost / shared));
+  *blocks = resident_blocks(function, static_cast<uint64_t>(threads), dynamic_shared);
   return finish(cudaSuccess);
 }
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads,
