@@ -51,6 +51,9 @@ function(prospect_cuda_op name)
   add_test(NAME chk.${name} COMMAND ${name}_emulated_test --gtest_brief=1 --check)
   set_tests_properties(gpu.${name} PROPERTIES LABELS gpu TIMEOUT 600 SKIP_REGULAR_EXPRESSION "no CUDA device")
   set_tests_properties(emu.${name} chk.${name} PROPERTIES LABELS emulator TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/bench/${name}_cases.cpp)
+    prospect_cards(${name})
+  endif()
 endfunction()
 
 # One executable and one ctest entry for tests/<path>_test.cpp, labelled with its room.

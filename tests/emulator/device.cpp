@@ -21,6 +21,12 @@ int Device::add_module(std::vector<std::string> texts) {
   return static_cast<int>(modules_.size()) - 1;
 }
 
+std::vector<std::string> Device::ptx_texts() const {
+  std::vector<std::string> texts;
+  for (const Module& module : modules_) texts.insert(texts.end(), module.texts.begin(), module.texts.end());
+  return texts;
+}
+
 void Device::add_kernel(const void* host_function, int module, std::string name) {
   kernels_[host_function] = {module, std::move(name), nullptr, {}};
 }

@@ -34,6 +34,8 @@ class Device {
 
   /// PTX texts of one translation unit, later used by kernels registered with it.
   int add_module(std::vector<std::string> texts);
+  /// Of all modules.
+  std::vector<std::string> ptx_texts() const;
   void add_kernel(const void* host_function, int module, std::string name);
   bool has_kernel(const void* host_function) const { return kernels_.count(host_function) > 0; }
 
