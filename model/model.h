@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/file_system.h"
 #include "model/parameters.h"
 
 namespace prospect {
@@ -35,6 +36,7 @@ Model load_model(const std::filesystem::path& path, const LoadOptions& options, 
 /// beyond 5 GB) into an existing folder. The
 /// tokenizer files are those of `source`, byte for byte; a .gguf source has them made from its own. Throws:
 /// Error(IoFailure).
-void save_model(const Model& model, const std::filesystem::path& folder, const std::filesystem::path& source);
+void save_model(const FileSystem& system, const Model& model, const std::filesystem::path& folder,
+                const std::filesystem::path& source);
 
 }  // namespace prospect

@@ -90,20 +90,21 @@ std::vector<TensorSource> tensor_sources(const Model& model) {
   return sources;
 }
 
-void write_tokenizer(const std::filesystem::path& source, const std::filesystem::path& folder) {
+void write_tokenizer(const FileSystem& system, const std::filesystem::path& source,
+                     const std::filesystem::path& folder) {
   if (source.empty()) return;
   if (std::filesystem::is_regular_file(source)) {
     const GgufTokenizer tokenizer = read_gguf_tokenizer(GgufFile(source));
-    write_atomically(folder / "tokenizer.json", tokenizer_json_from_gguf(tokenizer));
-    write_atomically(folder / "tokenizer_config.json", tokenizer_config_from_gguf(tokenizer));
+    write_atomically(system, folder / "tokenizer.json", tokenizer_json_from_gguf(tokenizer));
+    write_atomically(system, folder / "tokenizer_config.json", tokenizer_config_from_gguf(tokenizer));
     return;
   }
   std::error_code ignored;
   if (std::filesystem::equivalent(source, folder, ignored)) return;
   for (const char* name : kCopiedFiles) {
     if (!std::filesystem::exists(source / name)) continue;
-    const MappedFile file(source / name);
-    write_atomically(folder / name, file.text());
+    const MappedFile file(source / name, system);
+    write_atomically(system, folder / name, file.text());
   }
 }
 
@@ -127,12 +128,12 @@ Model load_model(const std::filesystem::path& path, const LoadOptions& options, 
   return assemble(std::move(model.config), model.weights, file.name(), true, options, device);
 }
 
-void save_model(const Model& model, const std::filesystem::path& folder,
+void save_model(const FileSystem& system, const Model& model, const std::filesystem::path& folder,
                 const std::filesystem::path& source) {
-  write_tokenizer(source, folder);
-  write_safetensors_folder(folder, tensor_sources(model));
+  write_tokenizer(system, source, folder);
+  write_safetensors_folder(system, folder, tensor_sources(model));
   // Last: a folder without it is no model, so one that was cut short is not taken for one.
-  write_atomically(folder / "config.json", config_to_json(model.config, model.stored_dtype));
+  write_atomically(system, folder / "config.json", config_to_json(model.config, model.stored_dtype));
 }
 
 }  // namespace prospect

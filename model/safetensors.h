@@ -49,13 +49,13 @@ struct TensorSource {
 };
 
 /// Writes one file. Throws: Error(IoFailure).
-void write_safetensors(const std::filesystem::path& path, std::vector<TensorSource> tensors,
-                       const std::map<std::string, std::string>& metadata);
+void write_safetensors(const FileSystem& system, const std::filesystem::path& path,
+                       std::vector<TensorSource> tensors, const std::map<std::string, std::string>& metadata);
 
 inline constexpr int64_t kShardBytes = 5'000'000'000;
 /// Writes model.safetensors, or shards of at most `shard_bytes` (or one tensor) and their index.
 /// Throws: Error(IoFailure), also where the folder holds the other kind already: it would be read instead.
-void write_safetensors_folder(const std::filesystem::path& folder, std::vector<TensorSource> tensors,
-                              int64_t shard_bytes = kShardBytes);
+void write_safetensors_folder(const FileSystem& system, const std::filesystem::path& folder,
+                              std::vector<TensorSource> tensors, int64_t shard_bytes = kShardBytes);
 
 }  // namespace prospect

@@ -75,12 +75,13 @@ void require_absent(const std::filesystem::path& path) {
 
 }  // namespace
 
-void write_safetensors(const std::filesystem::path& path, std::vector<TensorSource> tensors,
+void write_safetensors(const FileSystem& system, const std::filesystem::path& path,
+                       std::vector<TensorSource> tensors,
                        const std::map<std::string, std::string>& metadata) {
   sort_for_file(tensors);
   const std::string header = header_of(tensors, metadata);
   const uint64_t length = header.size();
-  AtomicFile file(path);
+  AtomicFile file(system, path);
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(header);
   std::vector<std::byte> buffer;
@@ -88,8 +89,8 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorSour
   file.commit();
 }
 
-void write_safetensors_folder(const std::filesystem::path& folder, std::vector<TensorSource> tensors,
-                              int64_t shard_bytes) {
+void write_safetensors_folder(const FileSystem& system, const std::filesystem::path& folder,
+                              std::vector<TensorSource> tensors, int64_t shard_bytes) {
   const std::map<std::string, std::string> metadata = {{"format", "pt"}};
   sort_for_file(tensors);
   std::vector<std::vector<TensorSource>> shards;
@@ -108,8 +109,8 @@ void write_safetensors_folder(const std::filesystem::path& folder, std::vector<T
   const std::filesystem::path index_path = folder / "model.safetensors.index.json";
   if (shards.size() <= 1) {
     require_absent(index_path);
-    return write_safetensors(single, shards.empty() ? std::vector<TensorSource>() : std::move(shards[0]),
-                             metadata);
+    return write_safetensors(system, single,
+                             shards.empty() ? std::vector<TensorSource>() : std::move(shards[0]), metadata);
   }
   require_absent(single);
   Json index;
@@ -118,10 +119,10 @@ void write_safetensors_folder(const std::filesystem::path& folder, std::vector<T
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     for (const TensorSource& tensor : shards[i]) files[tensor.name] = name;
-    write_safetensors(folder / name, std::move(shards[i]), metadata);
+    write_safetensors(system, folder / name, std::move(shards[i]), metadata);
   }
   index["weight_map"] = files;
-  write_atomically(index_path, index.dump(2) + "\n");
+  write_atomically(system, index_path, index.dump(2) + "\n");
 }
 
 }  // namespace prospect

@@ -69,47 +69,48 @@ std::vector<int64_t> steps_in(const fs::path& folder) {
   return steps;
 }
 
-ManifestFile write_file(const fs::path& folder, const std::string& name, std::span<const std::byte> bytes) {
-  AtomicFile file(folder / name);
+ManifestFile write_file(const FileSystem& system, const fs::path& folder, const std::string& name,
+                        std::span<const std::byte> bytes) {
+  AtomicFile file(system, folder / name);
   file.write(bytes);
   file.commit();
   return {.name = name, .bytes = std::ssize(bytes), .checksum = checksum(bytes), .dtype = {}, .shape = {}};
 }
 
-void remove_oldest(const fs::path& folder, int64_t newest, int64_t keep) {
+void remove_oldest(const FileSystem& system, const fs::path& folder, int64_t newest, int64_t keep) {
   for (const int64_t step : steps_in(folder)) {
     if (step > newest || keep-- > 0) continue;
     // Renamed first: half a checkpoint never has a checkpoint's name.
     const fs::path path = folder / folder_name(step), doomed = folder / (folder_name(step) + ".partial");
-    std::error_code error;
-    fs::rename(path, doomed, error);
-    if (!error) fs::remove_all(doomed, error);
-    if (error) fail(ExitCode::IoFailure, "{}: cannot remove: {}", path.string(), error.message());
+    rename_path(system, path, doomed);
+    remove_path(system, doomed);
   }
 }
 
 }  // namespace
 
-void save_checkpoint(const fs::path& folder, int64_t step, std::string_view state,
+void save_checkpoint(const FileSystem& system, const fs::path& folder, int64_t step, std::string_view state,
                      std::span<const NamedTensor> tensors, int64_t keep) {
   CHECK(step >= 0 && keep > 0, "checkpoint: step {}, keep {}", step, keep);
-  write_folder(folder / folder_name(step), [&](const fs::path& temporary) {
+  write_folder(system, folder / folder_name(step), [&](const fs::path& temporary) {
     Manifest manifest{.step = step, .files = {}};
-    manifest.files.push_back(write_file(temporary, kStateName, std::as_bytes(std::span(state))));
+    manifest.files.push_back(write_file(system, temporary, kStateName, std::as_bytes(std::span(state))));
     for (const NamedTensor& named : tensors) {
-      ManifestFile file = write_file(temporary, file_name(named), bytes_of(named.tensor));
+      ManifestFile file = write_file(system, temporary, file_name(named), bytes_of(named.tensor));
       file.dtype = dtype_name(named.tensor.dtype());
       file.shape = named.tensor.shape();
       manifest.files.push_back(std::move(file));
     }
-    write_atomically(temporary / kManifestName, manifest.to_text());
+    write_atomically(system, temporary / kManifestName, manifest.to_text());
   });
-  remove_oldest(folder, step, keep);
+  remove_oldest(system, folder, step, keep);
 }
 
-Checkpoint::Checkpoint(const fs::path& path) : path_(path.has_filename() ? path : path.parent_path()) {
+Checkpoint::Checkpoint(const fs::path& path, const FileSystem& system)
+    : path_(path.has_filename() ? path : path.parent_path()) {
   const fs::path manifest_path = path_ / kManifestName;
-  manifest_ = Manifest::from_text(read_text(manifest_path, kManifestLimitBytes), manifest_path.string());
+  manifest_ =
+      Manifest::from_text(read_text(manifest_path, kManifestLimitBytes, system), manifest_path.string());
   if (path_.filename() != folder_name(manifest_.step)) {
     fail(ExitCode::BadData, "{} step: is {}, the folder has another", manifest_path.string(), manifest_.step);
   }
@@ -120,7 +121,7 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path.has_filename() ? path 
     fail(ExitCode::BadData, "{}: is not a part of this checkpoint", entry.string());
   }
   for (const ManifestFile& file : manifest_.files) {
-    const MappedFile& content = files_.emplace_back(path_ / file.name);
+    const MappedFile& content = files_.emplace_back(path_ / file.name, system);
     const auto bytes = content.bytes();
     if (std::ssize(bytes) != file.bytes) {
       fail(ExitCode::BadData, "{}: has {} bytes, the manifest says {}", (path_ / file.name).string(),
@@ -165,11 +166,11 @@ void Checkpoint::load(std::span<const NamedTensor> tensors) const {
   }
 }
 
-std::optional<Checkpoint> latest_checkpoint(const fs::path& folder,
+std::optional<Checkpoint> latest_checkpoint(const FileSystem& system, const fs::path& folder,
                                             const std::function<void(const std::string&)>& report) {
   for (const int64_t step : steps_in(folder)) {
     try {
-      return std::optional<Checkpoint>(std::in_place, folder / folder_name(step));
+      return std::optional<Checkpoint>(std::in_place, folder / folder_name(step), system);
     } catch (const Error& error) {
       report(fmt::format("{}: passed over: {}", folder_name(step), error.what()));
     }
@@ -177,18 +178,16 @@ std::optional<Checkpoint> latest_checkpoint(const fs::path& folder,
   return std::nullopt;
 }
 
-void clean_checkpoints(const fs::path& folder) {
+void clean_checkpoints(const FileSystem& system, const fs::path& folder) {
   for (const fs::path& path : entries_of(folder)) {
     const std::string extension = path.extension().string();
     const fs::path original = folder / path.stem();
     if (step_of(original.filename().string()) < 0) continue;
-    std::error_code error;
     if (extension == ".replaced" && !fs::exists(original)) {
-      fs::rename(path, original, error);
+      rename_path(system, path, original);
     } else if (extension == ".replaced" || extension == ".partial") {
-      fs::remove_all(path, error);
+      remove_path(system, path);
     }
-    if (error) fail(ExitCode::IoFailure, "{}: cannot clean up: {}", path.string(), error.message());
   }
 }
 

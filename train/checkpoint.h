@@ -26,15 +26,15 @@ struct NamedTensor {
 
 /// Writes FOLDER/step-NNNNNNNN in place of an earlier one, then removes the oldest, so that `keep` (at least
 /// 1) up to this step are left. Throws: Error(IoFailure); then nothing new is left and the earlier ones stay.
-void save_checkpoint(const std::filesystem::path& folder, int64_t step, std::string_view state,
-                     std::span<const NamedTensor> tensors, int64_t keep);
+void save_checkpoint(const FileSystem& system, const std::filesystem::path& folder, int64_t step,
+                     std::string_view state, std::span<const NamedTensor> tensors, int64_t keep);
 
 /// A checkpoint whose every byte has been verified.
 class Checkpoint {
  public:
   /// Throws: Error(MissingInput) without it; Error(BadData) `file: reason` if a file is missing, foreign, of
   /// another size or another checksum.
-  explicit Checkpoint(const std::filesystem::path& path);
+  explicit Checkpoint(const std::filesystem::path& path, const FileSystem& system = {});
 
   int64_t step() const { return manifest_.step; }
   const std::filesystem::path& path() const { return path_; }
@@ -51,10 +51,10 @@ class Checkpoint {
 };
 
 /// The newest sound checkpoint in FOLDER, if there is one; `report` is told why newer ones were passed over.
-std::optional<Checkpoint> latest_checkpoint(const std::filesystem::path& folder,
+std::optional<Checkpoint> latest_checkpoint(const FileSystem& system, const std::filesystem::path& folder,
                                             const std::function<void(const std::string&)>& report);
 
 /// Removes what an interrupted save left in FOLDER, and puts back a checkpoint that was to be replaced.
-void clean_checkpoints(const std::filesystem::path& folder);
+void clean_checkpoints(const FileSystem& system, const std::filesystem::path& folder);
 
 }  // namespace prospect

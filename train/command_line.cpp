@@ -38,8 +38,8 @@ void add_train_options(CLI::App& command, TrainOptions& options, std::string& co
   });
 }
 
-void apply_config(TrainOptions& options, const std::string& path) {
-  const std::string text = read_text(path, 1 << 20);
+void apply_config(TrainOptions& options, const std::string& path, const FileSystem& system) {
+  const std::string text = read_text(path, 1 << 20, system);
   if (!path.ends_with(".json")) return apply_toml(options, text, path);
   const std::vector<std::string> ignored = apply_trl_config(options, text, path);
   if (!ignored.empty()) {
@@ -47,14 +47,19 @@ void apply_config(TrainOptions& options, const std::string& path) {
   }
 }
 
+FileSystem file_system(const std::string& fault) {
+  return fault.empty() ? FileSystem() : FileSystem(Fault::parse(fault));
+}
+
 /// Defaults, then the config file, then what the command line gave.
-TrainOptions merge(const CLI::App& command, const TrainOptions& given, std::string config) {
+TrainOptions merge(const CLI::App& command, const TrainOptions& given, std::string config,
+                   const FileSystem& system) {
   TrainOptions merged;
   if (given.resume && config.empty()) {
     if (given.out.empty()) fail(ExitCode::Usage, "--resume: name the folder of the run with --out");
     config = given.out + "/config.toml";
   }
-  if (!config.empty()) apply_config(merged, config);
+  if (!config.empty()) apply_config(merged, config, system);
   visit_options(merged, [&](const char* name, auto& target, const char*, const char*) {
     if (command.count("--" + with_dashes(name)) == 0) return;
     visit_options(given, [&](const char* other, const auto& source, const char*, const char*) {
@@ -86,7 +91,7 @@ void add_number(CLI::App& command, const std::string& name, double& field, const
   command.add_option(name, field, help)->type_name("X")->capture_default_str();
 }
 
-void add_score(CLI::App& app, ScoreOptions& options) {
+void add_score(CLI::App& app, ScoreOptions& options, const std::string& fault) {
   CLI::App& command =
       *app.add_subcommand("score", "log-probability of each row's completion, and its reward");
   add_text(command, "--model", options.model, "DIR_OR_GGUF", "the model that scores")->required();
@@ -100,10 +105,10 @@ void add_score(CLI::App& app, ScoreOptions& options) {
   add_number(command, "--micro-batch-tokens", options.micro_batch_tokens, "tokens in memory at a time");
   add_dtype(command, options.dtype);
   add_threads(command, options.threads);
-  command.callback([&options] { run_score(options); });
+  command.callback([&] { run_score(options, file_system(fault)); });
 }
 
-void add_generate(CLI::App& app, GenerateOptions& options) {
+void add_generate(CLI::App& app, GenerateOptions& options, const std::string& fault) {
   CLI::App& command = *app.add_subcommand("generate", "continue prompts");
   add_text(command, "--model", options.model, "DIR_OR_GGUF", "the model that writes")->required();
   add_text(command, "--prompt", options.prompt, "TEXT", "one prompt");
@@ -119,7 +124,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
   add_number(command, "--batch-size", options.batch_size, "prompts at a time");
   add_dtype(command, options.dtype);
   add_threads(command, options.threads);
-  command.callback([&options] { run_generate(options); });
+  command.callback([&] { run_generate(options, file_system(fault)); });
 }
 
 void add_inspect(CLI::App& app, InspectOptions& options) {
@@ -135,11 +140,11 @@ void add_inspect(CLI::App& app, InspectOptions& options) {
   command.callback([&options] { run_inspect(options); });
 }
 
-void add_convert(CLI::App& app, ConvertOptions& options) {
+void add_convert(CLI::App& app, ConvertOptions& options, const std::string& fault) {
   CLI::App& command = *app.add_subcommand("convert", "a .gguf file as a Hugging Face folder");
   add_text(command, "--model", options.model, "DIR_OR_GGUF", "what to convert")->required();
   add_text(command, "--out", options.out, "DIR", "a new folder")->required();
-  command.callback([&options] { run_convert(options); });
+  command.callback([&] { run_convert(options, file_system(fault)); });
 }
 
 int report(const Error& error) {
@@ -162,19 +167,27 @@ int run_command_line(int argc, const char* const* argv) {
   app.footer(kFooter);
   app.set_version_flag("--version", "prospect " PROSPECT_VERSION);
 
+  // For tests of what a failing disk leaves behind; an option without a group is in no help text.
+  std::string fault;
+  app.add_option("--fault", fault)->group("");
+  app.fallthrough();
+
   TrainOptions train;
   std::string config;
   CLI::App& train_command = *app.add_subcommand("train", "align a model with feedback rows");
   add_train_options(train_command, train, config);
-  train_command.callback([&] { run_train(merge(train_command, train, config)); });
+  train_command.callback([&] {
+    const FileSystem system = file_system(fault);
+    run_train(merge(train_command, train, config, system), system);
+  });
   ScoreOptions score;
-  add_score(app, score);
+  add_score(app, score, fault);
   GenerateOptions generate;
-  add_generate(app, generate);
+  add_generate(app, generate, fault);
   InspectOptions inspect;
   add_inspect(app, inspect);
   ConvertOptions convert;
-  add_convert(app, convert);
+  add_convert(app, convert, fault);
 
   try {
     app.parse(argc, argv);

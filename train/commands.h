@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/dtype.h"
+#include "engine/file_system.h"
 #include "train/options.h"
 
 namespace prospect {
@@ -41,12 +42,12 @@ struct ConvertOptions {
 };
 
 /// The commands of the program, one function each. They write results to standard output or to the files that
-/// their options name. Throws: Error with the exit code of the process.
-void run_train(TrainOptions options);
-void run_score(const ScoreOptions& options);
-void run_generate(const GenerateOptions& options);
+/// their options name, through `system`. Throws: Error with the exit code of the process.
+void run_train(TrainOptions options, const FileSystem& system);
+void run_score(const ScoreOptions& options, const FileSystem& system);
+void run_generate(const GenerateOptions& options, const FileSystem& system);
 void run_inspect(const InspectOptions& options);
-void run_convert(const ConvertOptions& options);
+void run_convert(const ConvertOptions& options, const FileSystem& system);
 
 /// "f32", "bf16" or "f64". Throws: Error(BadConfig).
 DType parse_dtype(const std::string& name);

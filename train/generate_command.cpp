@@ -54,7 +54,7 @@ std::string json_line(const std::string& prompt, const std::string& completion) 
 
 }  // namespace
 
-void run_generate(const GenerateOptions& options) {
+void run_generate(const GenerateOptions& options, const FileSystem& system) {
   check_generate_options(options);
   use_threads(options.threads);
   const std::vector<Prompt> prompts =
@@ -66,7 +66,7 @@ void run_generate(const GenerateOptions& options) {
   std::optional<AtomicFile> file;
   if (!options.out.empty()) {
     require_another_file(options.out, options.data);
-    file.emplace(options.out);
+    file.emplace(system, options.out);
   }
   const Model model = load_model(options.model, {.dtype = parse_dtype(options.dtype)}, Device::cpu());
   const Transformer transformer(model);

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 
 #include "train/command_line.h"
@@ -20,5 +21,7 @@ void restart_with_sleeping_threads(char** argv) {
 
 int main(int argc, char** argv) {
   restart_with_sleeping_threads(argv);
+  // A file larger than `ulimit -f` allows is then a failed write, with its message and exit code.
+  std::signal(SIGXFSZ, SIG_IGN);
   return prospect::run_command_line(argc, argv);
 }

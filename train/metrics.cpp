@@ -1,12 +1,9 @@
 #include "train/metrics.h"
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 
 #include <nlohmann/json.hpp>
 
-#include "engine/files.h"
 #include "kernels/common/check.h"
 
 namespace prospect {
@@ -64,10 +61,10 @@ Metrics mean_of_ratios(std::span<const Statistics> parts, double beta) {
 }
 
 /// The lines of an earlier run whose step is at most `step`.
-std::string lines_until(const std::filesystem::path& path, int64_t step) {
+std::string lines_until(const FileSystem& system, const std::filesystem::path& path, int64_t step) {
   std::string kept;
   if (step == 0 || !std::filesystem::exists(path)) return kept;
-  const std::string text = read_text(path, int64_t{1} << 32);
+  const std::string text = read_text(path, int64_t{1} << 32, system);
   size_t begin = 0;
   while (begin < text.size()) {
     const size_t end = text.find('\n', begin);
@@ -147,22 +144,22 @@ void MetricsWindow::restore(std::span<const double> state) {
   }
 }
 
-MetricsLog::MetricsLog(std::filesystem::path path, int64_t step) : path_(std::move(path)) {
-  write_atomically(path_, lines_until(path_, step));
-  file_ = std::fopen(path_.c_str(), "a");
-  if (file_ == nullptr)
-    fail(ExitCode::IoFailure, "{}: cannot write: {}", path_.string(), std::strerror(errno));
+namespace {
+
+/// The file with the lines that are to stay.
+const std::filesystem::path& kept_until(const FileSystem& system, const std::filesystem::path& path,
+                                        int64_t step) {
+  write_atomically(system, path, lines_until(system, path, step));
+  return path;
 }
 
-MetricsLog::~MetricsLog() {
-  std::fclose(file_);
-}
+}  // namespace
+
+MetricsLog::MetricsLog(const FileSystem& system, const std::filesystem::path& path, int64_t step)
+    : file_(system, kept_until(system, path, step)) {}
 
 void MetricsLog::write(const Metrics& metrics) {
-  const std::string line = to_json(metrics) + "\n";
-  if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0) {
-    fail(ExitCode::IoFailure, "{}: cannot write: {}", path_.string(), std::strerror(errno));
-  }
+  file_.append(to_json(metrics) + "\n");
 }
 
 double find_metric(const Metrics& metrics, std::string_view name, double otherwise) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/files.h"
 #include "train/statistics.h"
 
 namespace prospect {
@@ -73,20 +74,18 @@ class MetricsClock {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-/// RUN/metrics.jsonl: one JSON object a line, appended and flushed as the run goes.
+/// RUN/metrics.jsonl: one JSON object a line, appended as the run goes.
 class MetricsLog {
  public:
   /// Keeps the lines up to and including `step` (none for 0) and appends after them.
   /// Throws: Error(IoFailure).
-  MetricsLog(std::filesystem::path path, int64_t step);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
+  MetricsLog(const FileSystem& system, const std::filesystem::path& path, int64_t step);
   void write(const Metrics& metrics);
+  /// The lines so far survive a power cut, as the checkpoint that counts on them does.
+  void sync() { file_.sync(); }
 
  private:
-  std::filesystem::path path_;
-  std::FILE* file_ = nullptr;
+  AppendedFile file_;
 };
 
 /// The value of a metric, or `otherwise`.

@@ -1,54 +1,60 @@
 #include "train/output_folder.h"
 
 #include "engine/files.h"
-#include "kernels/common/check.h"
+#include "kernels/common/error.h"
 
 namespace prospect {
 
 namespace {
 
-void check(const std::error_code& error, const std::filesystem::path& path, const char* what) {
-  if (error) fail(ExitCode::IoFailure, "{}: {}: {}", path.string(), what, error.message());
-}
+namespace fs = std::filesystem;
 
-/// Removes the folder unless it has been renamed away.
+/// Removes a folder, unless it has been renamed away, without a word: another error is on its way.
 struct Cleanup {
-  std::filesystem::path folder;
+  const FileSystem& system;
+  const fs::path& folder;
   ~Cleanup() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
+    try {
+      remove_path(system, folder);
+    } catch (const Error&) {  // The next run removes it.
+    }
   }
 };
 
+/// Where `from` cannot take the place of `target`, what stood there is put back.
+void put_in_place(const FileSystem& system, const fs::path& from, const fs::path& target,
+                  const fs::path& replaced, bool stood) {
+  try {
+    rename_path(system, from, target);
+  } catch (const Error&) {
+    if (stood) system.rename(replaced, target);
+    throw;
+  }
+}
+
 }  // namespace
 
-void write_folder(const std::filesystem::path& folder,
-                  const std::function<void(const std::filesystem::path&)>& fill) {
-  namespace fs = std::filesystem;
+void write_folder(const FileSystem& system, const fs::path& folder,
+                  const std::function<void(const fs::path&)>& fill) {
   // "run/model/" and "run/model" are one folder.
   const fs::path target = folder.has_filename() ? folder : folder.parent_path();
   fs::path temporary = target, replaced = target;
   temporary += ".partial";
   replaced += ".replaced";
-  std::error_code error;
-  fs::remove_all(temporary, error);
-  check(error, temporary, "cannot remove what an interrupted run left");
-  fs::create_directories(temporary, error);
-  check(error, target, "cannot write");
-  const Cleanup cleanup{temporary};
+  remove_path(system, temporary);  // what an interrupted run left
+  make_folders(system, temporary);
+  const Cleanup cleanup{system, temporary};
   fill(temporary);
-  sync_folder(temporary);
-  if (fs::exists(fs::symlink_status(target, error))) {
-    fs::remove_all(replaced, error);
-    check(error, replaced, "cannot remove what an interrupted run left");
-    fs::rename(target, replaced, error);
-    check(error, target, "cannot replace");
+  sync_folder(system, temporary);
+  std::error_code ignored;
+  const bool stands = fs::exists(fs::symlink_status(target, ignored));
+  if (stands) {
+    remove_path(system, replaced);
+    rename_path(system, target, replaced);
   }
-  fs::rename(temporary, target, error);
-  check(error, target, "cannot put in place");
-  sync_folder(target.has_parent_path() ? target.parent_path() : ".");
-  fs::remove_all(replaced, error);
-  check(error, replaced, "cannot remove");
+  put_in_place(system, temporary, target, replaced, stands);
+  sync_folder(system, folder_of(target));
+  remove_path(system, replaced);
 }
 
 }  // namespace prospect

@@ -59,7 +59,7 @@ void print_agreement(const Examples& examples, std::span<const double> rewards) 
 
 }  // namespace
 
-void run_score(const ScoreOptions& options) {
+void run_score(const ScoreOptions& options, const FileSystem& system) {
   check_score_options(options);
   use_threads(options.threads);
   const Corpus corpus = load_corpus({.model = options.model,
@@ -74,7 +74,7 @@ void run_score(const ScoreOptions& options) {
   }
   if (!options.reference.empty()) require_shared_tokens(corpus, options.reference);
   require_another_file(options.out, options.data);
-  AtomicFile file(options.out);
+  AtomicFile file(system, options.out);
   std::vector<Sequence> sequences;
   for (const Example& example : examples) sequences.push_back(matched_sequence(example, example.row));
   const auto policy = score_with(options.model, options, sequences);

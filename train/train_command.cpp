@@ -93,7 +93,7 @@ void use_threads(int64_t threads) {
   if (threads > 0) omp_set_num_threads(static_cast<int>(threads));
 }
 
-void run_train(TrainOptions options) {
+void run_train(TrainOptions options, const FileSystem& system) {
   check_options(options);
   require_fresh_run(options);
   use_threads(options.threads);
@@ -103,15 +103,15 @@ void run_train(TrainOptions options) {
   RunInputs inputs = load_inputs(options, device);
   print_start(options, inputs);
   if (options.balance == "auto") set_balanced_weights(options, inputs.corpus.examples);
-  Trainer trainer(options, inputs);
+  Trainer trainer(options, inputs, system);
   if (options.resume) trainer.resume();
-  require_writable_folder(options.out);
+  require_writable_folder(system, options.out);
   options.resume = false;
   for (std::string* path :
        {&options.model, &options.data, &options.out, &options.eval_data, &options.reference}) {
     if (!path->empty()) *path = fs::absolute(*path).string();  // so that a run resumes from any folder
   }
-  write_atomically(fs::path(options.out) / "config.toml", to_toml(options));
+  write_atomically(system, fs::path(options.out) / "config.toml", to_toml(options));
   warn_of_imbalance(options, inputs.corpus.examples);
   trainer.run();
   fmt::print("peak memory {:.2f} GiB\n", static_cast<double>(device.memory_use().peak_bytes) / (1 << 30));

@@ -131,9 +131,10 @@ RunInputs load_inputs(const TrainOptions& options, const Device& device) {
   return {std::move(corpus), std::move(held_out), std::move(policy), std::move(reference)};
 }
 
-Trainer::Trainer(const TrainOptions& options, RunInputs& inputs)
+Trainer::Trainer(const TrainOptions& options, RunInputs& inputs, const FileSystem& system)
     : options_(options),
       inputs_(inputs),
+      system_(system),
       communicator_(Communicator::local()),
       policy_(inputs.policy),
       reference_(inputs.reference ? std::optional<Transformer>(*inputs.reference) : std::nullopt),
@@ -149,7 +150,7 @@ void Trainer::run() {
                           .peak = options_.learning_rate,
                           .warmup_steps = options_.warmup_steps,
                           .total_steps = steps_};
-  MetricsLog log(fs::path(options_.out) / "metrics.jsonl", done_);
+  MetricsLog log(system_, fs::path(options_.out) / "metrics.jsonl", done_);
   Progress progress("train", done_, steps_);
   MetricsClock clock;
   const StopRequest stop;
@@ -177,8 +178,8 @@ void Trainer::run() {
            done_, steps_, options_.out);
     }
   }
-  write_folder(fs::path(options_.out) / "model",
-               [&](const fs::path& folder) { save_model(inputs_.policy, folder, options_.model); });
+  write_folder(system_, fs::path(options_.out) / "model",
+               [&](const fs::path& folder) { save_model(system_, inputs_.policy, folder, options_.model); });
   progress.line(fmt::format("{}/model: the aligned model", options_.out));
 }
 
@@ -253,15 +254,15 @@ void Trainer::save() {
                              {"window", window_.state()},
                              {"data_digest", inputs_.corpus.digest},
                              {"options", to_toml(options_)}};
-  save_checkpoint(fs::path(options_.out) / "checkpoints", done_, state.dump(), state_tensors(),
+  save_checkpoint(system_, fs::path(options_.out) / "checkpoints", done_, state.dump(), state_tensors(),
                   options_.save_total_limit);
 }
 
 void Trainer::resume() {
   const fs::path folder = fs::path(options_.out) / "checkpoints";
-  clean_checkpoints(folder);
+  clean_checkpoints(system_, folder);
   const auto newest =
-      latest_checkpoint(folder, [](const std::string& why) { fmt::print(stderr, "{}\n", why); });
+      latest_checkpoint(system_, folder, [](const std::string& why) { fmt::print(stderr, "{}\n", why); });
   if (!newest) fail(ExitCode::MissingInput, "{}: no complete checkpoint to resume from", folder.string());
   const auto state = nlohmann::json::parse(newest->state());
   if (state.at("data_digest").get<uint64_t>() != inputs_.corpus.digest) {

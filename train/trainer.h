@@ -28,8 +28,8 @@ RunInputs load_inputs(const TrainOptions& options, const Device& device);
 /// The training loop and what it keeps from step to step.
 class Trainer {
  public:
-  /// Keeps a reference to the inputs.
-  Trainer(const TrainOptions& options, RunInputs& inputs);
+  /// Keeps a reference to the inputs. The run is read and written through `system`.
+  Trainer(const TrainOptions& options, RunInputs& inputs, const FileSystem& system);
 
   /// Takes up the newest complete checkpoint in the run's folder.
   /// Throws: Error(MissingInput) if there is none, Error(BadConfig) if the data or the options that plan its
@@ -50,6 +50,7 @@ class Trainer {
 
   const TrainOptions options_;
   RunInputs& inputs_;
+  const FileSystem system_;
   std::unique_ptr<Communicator> communicator_;
   Transformer policy_;
   std::optional<Transformer> reference_;

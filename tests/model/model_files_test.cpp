@@ -64,7 +64,7 @@ void rewrite(const std::filesystem::path& folder, const Change& change) {
     }
   }
   change(sources);
-  write_safetensors(folder / "model.safetensors", sources, {});
+  write_safetensors({}, folder / "model.safetensors", sources, {});
 }
 
 TensorSource* named(std::vector<TensorSource>& sources, const std::string& name) {
@@ -119,7 +119,7 @@ TEST(ModelFiles, PutsQueriesKeysAndValuesIntoOneParameter) {
 TEST(ModelFiles, WritesTheSameTensorsThatItRead) {
   for (const char* family : {"gpt2", "llama", "smollm", "qwen2", "qwen3"}) {
     test::TemporaryFolder folder;
-    save_model(load(kParity / family), folder.path(), kParity / family);
+    save_model({}, load(kParity / family), folder.path(), kParity / family);
     const SafetensorsFile before(kParity / family / "model.safetensors");
     const SafetensorsFile after(folder.path() / "model.safetensors");
     EXPECT_EQ(after.metadata().at("format"), "pt");
@@ -138,11 +138,11 @@ TEST(ModelFiles, KeepsTheDtypeTheWeightsCameIn) {
     for (const std::string dtype : {"F16", "BF16", "F64"}) {
       if (family == "gpt2" && dtype != "BF16") continue;
       test::TemporaryFolder first, second;
-      save_model(small_model(small_config(family), dtype), first.path(), "");
+      save_model({}, small_model(small_config(family), dtype), first.path(), "");
       const DType arena = dtype == "F64" ? DType::F64 : DType::F32;
       const Model model = load(first.path(), arena);
       EXPECT_EQ(model.stored_dtype, dtype);
-      save_model(model, second.path(), first.path());
+      save_model({}, model, second.path(), first.path());
       EXPECT_EQ(test::read_file(first.path() / "model.safetensors"),
                 test::read_file(second.path() / "model.safetensors"));
       EXPECT_EQ(test::read_file(first.path() / "config.json"),
@@ -163,12 +163,12 @@ TEST(ModelFiles, ReadsIntoEveryDtype) {
 
 TEST(ModelFiles, CopiesTheTokenizerByteForByte) {
   test::TemporaryFolder source, folder;
-  save_model(small_model(small_config("gpt2"), "F32"), source.path(), "");
+  save_model({}, small_model(small_config("gpt2"), "F32"), source.path(), "");
   const std::string text("{\"odd\": \"\0\xff\r\n\"}  ", 18);
   source.write("tokenizer.json", text);
   source.write("merges.txt", "");
   source.write("secret.txt", "not a model's file");
-  save_model(load(source.path()), folder.path(), source.path());
+  save_model({}, load(source.path()), folder.path(), source.path());
   EXPECT_EQ(test::read_file(folder.path() / "tokenizer.json"), text);
   EXPECT_TRUE(std::filesystem::exists(folder.path() / "merges.txt"));
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "secret.txt"));
@@ -176,7 +176,8 @@ TEST(ModelFiles, CopiesTheTokenizerByteForByte) {
 
 TEST(ModelFiles, WritesTheTokenizerOfAGgufSource) {
   const test::TemporaryFolder folder;
-  save_model(small_model(small_config("llama"), "F32"), folder.path(), kParity / "../tokenizer/smollm.gguf");
+  save_model({}, small_model(small_config("llama"), "F32"), folder.path(),
+             kParity / "../tokenizer/smollm.gguf");
   const std::string text = "The coffee, 1998's best<|end|>\n \U0001f600";
   EXPECT_EQ(Tokenizer::load(folder.path()).encode(text), Tokenizer::load(kParity / "smollm").encode(text));
 }
@@ -184,7 +185,7 @@ TEST(ModelFiles, WritesTheTokenizerOfAGgufSource) {
 TEST(ModelFiles, ReadsGpt2WithoutPrefixAndPassesOverItsBuffers) {
   test::TemporaryFolder folder;
   const Model model = small_model(small_config("gpt2"), "F32");
-  save_model(model, folder.path(), "");
+  save_model({}, model, folder.path(), "");
   rewrite(folder.path(), [](std::vector<TensorSource>& sources) {
     for (TensorSource& source : sources) source.name = source.name.substr(std::string("transformer.").size());
     sources.push_back({"h.0.attn.bias", StoredType::F32, {1, 1}, [](int64_t, int64_t, std::byte* out) {
@@ -198,7 +199,7 @@ TEST(ModelFiles, ReadsGpt2WithoutPrefixAndPassesOverItsBuffers) {
 TEST(ModelFiles, RefusesWeightsThatContradictTheConfig) {
   const auto refuses = [](const char* family, const std::string& words, const auto& change) {
     test::TemporaryFolder folder;
-    save_model(small_model(small_config(family), "F32"), folder.path(), "");
+    save_model({}, small_model(small_config(family), "F32"), folder.path(), "");
     rewrite(folder.path(), change);
     return test::fails(ExitCode::BadData, words, [&] { load(folder.path()); });
   };
@@ -248,7 +249,7 @@ TEST(ModelFiles, NamesWhatIsMissing) {
 TEST(ModelFiles, LeavesNoModelWhereItCannotWrite) {
   const Model model = small_model(small_config("gpt2"), "F32");
   EXPECT_TRUE(test::fails(ExitCode::IoFailure, "model.safetensors: cannot write",
-                          [&] { save_model(model, "/nonexistent/folder", ""); }));
+                          [&] { save_model({}, model, "/nonexistent/folder", ""); }));
 }
 
 }  // namespace

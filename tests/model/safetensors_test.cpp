@@ -103,8 +103,8 @@ TEST(Safetensors, WritesWideTypesFirstInAHeaderOfWholeWords) {
   half.rows = [](int64_t begin, int64_t end, std::byte* out) {
     std::fill_n(out, 2 * (end - begin), std::byte{1});
   };
-  write_safetensors(folder.path() / "x.safetensors", {half, filled("z", {2, 3}, 1.5f), filled("s", {}, 2)},
-                    {});
+  write_safetensors({}, folder.path() / "x.safetensors",
+                    {half, filled("z", {2, 3}, 1.5f), filled("s", {}, 2)}, {});
   const SafetensorsFile file(folder.path() / "x.safetensors");
   ASSERT_EQ(file.tensors().size(), 3u);
   EXPECT_EQ(file.tensors()[0].name, "s");
@@ -121,8 +121,8 @@ TEST(Safetensors, WritesWideTypesFirstInAHeaderOfWholeWords) {
 TEST(Safetensors, ShardsBeyondTheLimitAndReadsThemAgain) {
   const test::TemporaryFolder folder;
   // 400 bytes, 40 and 40: the first is larger than a shard and gets one of its own.
-  write_safetensors_folder(folder.path(), {filled("a", {100}, 1), filled("b", {10}, 2), filled("c", {10}, 3)},
-                           100);
+  write_safetensors_folder({}, folder.path(),
+                           {filled("a", {100}, 1), filled("b", {10}, 2), filled("c", {10}, 3)}, 100);
   EXPECT_TRUE(std::filesystem::exists(folder.path() / "model-00002-of-00002.safetensors"));
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "model.safetensors"));
   const auto files = open_safetensors_folder(folder.path());
@@ -131,13 +131,13 @@ TEST(Safetensors, ShardsBeyondTheLimitAndReadsThemAgain) {
   EXPECT_NE(test::read_file(folder.path() / "model.safetensors.index.json").find("\"total_size\": 480"),
             std::string::npos);
   EXPECT_TRUE(test::fails(ExitCode::IoFailure, "model.safetensors.index.json: stands where",
-                          [&] { write_safetensors_folder(folder.path(), {filled("a", {1}, 1)}); }));
+                          [&] { write_safetensors_folder({}, folder.path(), {filled("a", {1}, 1)}); }));
 }
 
 TEST(Safetensors, RefusesAnIndexThatDoesNotFitItsShards) {
   const auto refuses_index = [](const std::string& map, const std::string& words) {
     const test::TemporaryFolder folder;
-    write_safetensors(folder.path() / "one.safetensors", {filled("a", {1}, 1), filled("b", {1}, 1)}, {});
+    write_safetensors({}, folder.path() / "one.safetensors", {filled("a", {1}, 1), filled("b", {1}, 1)}, {});
     folder.write("model.safetensors.index.json", "{\"weight_map\":" + map + "}");
     return test::fails(ExitCode::BadData, words, [&] { open_safetensors_folder(folder.path()); });
   };

@@ -1,6 +1,8 @@
 #include "train/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -32,7 +34,7 @@ struct State {
 
 void save(const fs::path& folder, int64_t step, int64_t keep = 10) {
   const auto seed = static_cast<float>(step);
-  save_checkpoint(folder, step, "{\"step\": " + std::to_string(step) + "}", State(seed).named(), keep);
+  save_checkpoint({}, folder, step, "{\"step\": " + std::to_string(step) + "}", State(seed).named(), keep);
 }
 
 std::vector<std::string> names_in(const fs::path& folder) {
@@ -48,8 +50,8 @@ TEST(WriteFolder, TakesThePlaceOfAFolderThoughAnInterruptedRunLeftAnOlderOne) {
     fs::create_directory(folder / left);
     folder.write(std::string(left) + "/old", "old");
   }
-  write_folder(folder / "model",
-               [](const fs::path& temporary) { write_atomically(temporary / "new", "new"); });
+  write_folder({}, folder / "model",
+               [](const fs::path& temporary) { write_atomically({}, temporary / "new", "new"); });
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"model"});
   EXPECT_EQ(names_in(folder / "model"), std::vector<std::string>{"new"});
 }
@@ -97,8 +99,8 @@ TEST(Checkpoint, IsTheSameBytesForTheSameState) {
 
 TEST(Checkpoint, ReplacesAnEarlierOneOfTheSameStep) {
   const TemporaryFolder folder;
-  save_checkpoint(folder.path(), 3, "old", State(1).named(), 2);
-  save_checkpoint(folder.path(), 3, "new", State(2).named(), 2);
+  save_checkpoint({}, folder.path(), 3, "old", State(1).named(), 2);
+  save_checkpoint({}, folder.path(), 3, "new", State(2).named(), 2);
   EXPECT_EQ(Checkpoint(folder / "step-00000003").state(), "new");
   EXPECT_EQ(names_in(folder.path()).size(), 1u);
 }
@@ -212,14 +214,14 @@ TEST(LatestCheckpoint, PassesOverBrokenOnesAndSaysWhy) {
   const TemporaryFolder folder;
   std::vector<std::string> reports;
   const auto report = [&](const std::string& text) { reports.push_back(text); };
-  EXPECT_FALSE(latest_checkpoint(folder.path() / "missing", report).has_value());
-  EXPECT_FALSE(latest_checkpoint(folder.path(), report).has_value());
+  EXPECT_FALSE(latest_checkpoint({}, folder.path() / "missing", report).has_value());
+  EXPECT_FALSE(latest_checkpoint({}, folder.path(), report).has_value());
   for (const int64_t step : {5, 10, 15, 20}) save(folder.path(), step);
   fs::remove(folder / "step-00000020/values.bin");
   write(folder / "step-00000015/state.json", "{\"step\": 16}");
   write(folder / "step-00000099", "a file");
   fs::create_directories(folder / "step-100");
-  const auto latest = latest_checkpoint(folder.path(), report);
+  const auto latest = latest_checkpoint({}, folder.path(), report);
   ASSERT_TRUE(latest.has_value());
   EXPECT_EQ(latest->step(), 10);
   ASSERT_EQ(reports.size(), 3u);
@@ -235,10 +237,83 @@ TEST(SaveCheckpoint, LeavesNothingWhenItFailsAndTheEarlierOneStays) {
   // The second tensor's name is too long for a file: the first is written by then.
   const std::vector<NamedTensor> tensors{{"values", state.values}, {std::string(300, 'x'), state.moments}};
   for (const int64_t step : {1, 2}) {
-    EXPECT_THROW(save_checkpoint(folder.path(), step, "{}", tensors, 1), Error);
+    EXPECT_THROW(save_checkpoint({}, folder.path(), step, "{}", tensors, 1), Error);
     EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"step-00000001"}));
   }
   EXPECT_EQ(Checkpoint(folder / "step-00000001").state(), "{\"step\": 1}");
+}
+
+/// Runs `body` with a file system whose n-th call fails, for every n until one is too late to matter.
+template <class Body>
+void fail_each_call(const Body& body) {
+  for (int64_t n = 1;; ++n) {
+    const FileSystem system(Fault::parse("any:EIO:" + std::to_string(n)));
+    try {
+      body(system);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::IoFailure) << error.what();
+    }
+    if (!system.faulted()) return;
+  }
+}
+
+TEST(WriteFolder, LeavesTheOldFolderOrTheNewWhicheverCallFails) {
+  const TemporaryFolder folder;
+  fail_each_call([&](const FileSystem& system) {
+    fs::remove_all(folder / "model");
+    fs::create_directory(folder / "model");
+    folder.write("model/old", "old");
+    const auto names = [&] { return names_in(folder / "model"); };
+    try {
+      write_folder(system, folder / "model",
+                   [&](const fs::path& temporary) { write_atomically(system, temporary / "new", "new"); });
+    } catch (const Error&) {
+      EXPECT_TRUE(names() == std::vector<std::string>{"old"} || names() == std::vector<std::string>{"new"});
+      throw;
+    }
+    EXPECT_EQ(names(), std::vector<std::string>{"new"});
+  });
+}
+
+TEST(SaveCheckpoint, LeavesASoundOneWhicheverCallFails) {
+  const TemporaryFolder folder;
+  const auto ignore = [](const std::string& why) { ADD_FAILURE() << why; };
+  save(folder.path(), 1);
+  int64_t step = 2;
+  fail_each_call([&](const FileSystem& system) {
+    const int64_t before = latest_checkpoint({}, folder.path(), ignore)->step();
+    try {
+      save_checkpoint(system, folder.path(), step, "{}", State(7).named(), 1);
+    } catch (const Error&) {
+      const auto latest = latest_checkpoint({}, folder.path(), ignore);
+      ASSERT_TRUE(latest.has_value());
+      EXPECT_TRUE(latest->step() == before || latest->step() == step);
+      step += latest->step() == step ? 1 : 0;
+      throw;
+    }
+    EXPECT_EQ(latest_checkpoint({}, folder.path(), ignore)->step(), step++);
+  });
+}
+
+TEST(SaveCheckpoint, LeavesASoundOneThoughTheProcessDiesAtAnyCall) {
+  const TemporaryFolder folder;
+  const auto fault = [](int64_t n) { return FileSystem(Fault::parse("any:kill:" + std::to_string(n))); };
+  save(folder.path(), 1);
+  for (int64_t n = 1, ended = 0; ended == 0; ++n) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      save_checkpoint(fault(n), folder.path(), n % 3 == 0 ? 1 : n, "{}", State(7).named(), 2);
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ended = WIFEXITED(status) ? n : 0;
+    clean_checkpoints({}, folder.path());
+    const auto latest =
+        latest_checkpoint({}, folder.path(), [](const std::string& why) { ADD_FAILURE() << why; });
+    ASSERT_TRUE(latest.has_value()) << "died at call " << n;
+    for (const std::string& name : names_in(folder.path())) EXPECT_TRUE(name.starts_with("step-")) << name;
+  }
 }
 
 TEST(CleanCheckpoints, RemovesLeftoversPutsBackWhatWasToBeReplacedAndSparesTheRest) {
@@ -250,11 +325,11 @@ TEST(CleanCheckpoints, RemovesLeftoversPutsBackWhatWasToBeReplacedAndSparesTheRe
   fs::rename(folder / "step-00000002", folder / "step-00000002.replaced");
   fs::create_directories(folder / "step-00000002.partial");
   fs::create_directories(folder / "mine.partial");
-  clean_checkpoints(folder.path());
+  clean_checkpoints({}, folder.path());
   EXPECT_EQ(names_in(folder.path()),
             (std::vector<std::string>{"mine.partial", "step-00000001", "step-00000002"}));
   EXPECT_FALSE(refused(folder / "step-00000002"));
-  clean_checkpoints(folder.path() / "missing");
+  clean_checkpoints({}, folder.path() / "missing");
 }
 
 }  // namespace

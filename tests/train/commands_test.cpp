@@ -93,6 +93,21 @@ TEST(Train, RefusesATruncatedGguf) {
   expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65, "model.gguf", folder / "run");
 }
 
+TEST(Train, EndsWithTheReasonOfACallThatFailed) {
+  const TemporaryFolder folder;
+  std::vector<std::string> words = train_words(kLlama, kRows, folder / "run");
+  words.insert(words.end(), {"--fault", "write:ENOSPC:1"});
+  const CommandResult result = prospect(words);
+  EXPECT_EQ(result.code, 74);
+  EXPECT_NE(result.err.find("config.toml: cannot write: No space left on device"), std::string::npos)
+      << result.err;
+  EXPECT_TRUE(fs::is_empty(folder / "run"));
+  words.back() = "write:no idea:1";
+  EXPECT_EQ(prospect(words).code, 2);
+  EXPECT_EQ(prospect({"train", "--help"}).out.find("--fault"), std::string::npos);
+  EXPECT_EQ(prospect({"--help"}).out.find("--fault"), std::string::npos);
+}
+
 TEST(Train, RefusesAnOutputThatCannotBeWritten) {
   const TemporaryFolder folder;
   folder.write("file", "");

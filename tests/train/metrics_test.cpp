@@ -91,11 +91,11 @@ TEST(Metrics, NumbersThatAreNoneBecomeNull) {
 TEST(MetricsLog, ResumeDropsLinesAfterTheCheckpoint) {
   const std::string path = testing::TempDir() + "/metrics_resume.jsonl";
   {
-    MetricsLog log(path, 0);
+    MetricsLog log({}, path, 0);
     for (const double step : {1.0, 2.0, 3.0}) log.write({{"step", step}});
   }
   std::ofstream(path, std::ios::app) << "{\"step\": 4, \"lo";  // what a crash leaves
-  MetricsLog(path, 2).write({{"step", 30}});
+  MetricsLog({}, path, 2).write({{"step", 30}});
   EXPECT_EQ(read_all(path), "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 30}\n");
 }
 

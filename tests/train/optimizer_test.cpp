@@ -152,7 +152,7 @@ TEST(Optimizer, GoesOnBitByBitFromACheckpoint) {
     const OptimizerOptions options{.weight_decay = 0.1};
     Optimizer first(whole, options), second(resumed, options);
     train(whole, first, 0, 4);
-    save_checkpoint(folder.path(), 4, "{}", state(whole, first), 1);
+    save_checkpoint({}, folder.path(), 4, "{}", state(whole, first), 1);
     train(whole, first, 4, 8);
     Checkpoint(folder / "step-00000004").load(state(resumed, second));
     train(resumed, second, 4, 8);
