@@ -31,7 +31,7 @@ class Arrays {
   /// Filled with zeros.
   template <class T>
   T* zeros(int64_t count) {
-    return given(std::vector<T>(static_cast<size_t>(count)));
+    return static_cast<T*>(allocate(static_cast<size_t>(count) * sizeof(T), true));
   }
   template <class T>
   T* given(const std::vector<T>& values) {
@@ -42,11 +42,11 @@ class Arrays {
   /// What a kernel writes before anyone reads it.
   template <class T>
   T* empty(int64_t count) {
-    return static_cast<T*>(allocate(static_cast<size_t>(count) * sizeof(T)));
+    return static_cast<T*>(allocate(static_cast<size_t>(count) * sizeof(T), false));
   }
 
  private:
-  void* allocate(size_t bytes);
+  void* allocate(size_t bytes, bool zeros);
   void copy(void* to, const void* from, size_t bytes);
   struct State;
   std::unique_ptr<State> state_;

@@ -41,21 +41,27 @@ Arrays::~Arrays() {
   for (void* array : state_->owned) memory().release(array);
 }
 
+namespace {
+
+void* owned(std::vector<void*>& all, void* array) {
+  if (array == nullptr) throw Error(ExitCode::BadConfig, "cards: the emulated memory is used up");
+  all.push_back(array);
+  return array;
+}
+
+}  // namespace
+
 template <class T>
 T* Arrays::normal(int64_t count) {
-  void* array = memory().allocate(static_cast<size_t>(count) * sizeof(T), normals<T>());
-  if (array == nullptr) throw Error(ExitCode::BadConfig, "cards: the emulated memory is used up");
-  state_->owned.push_back(array);
-  return static_cast<T*>(array);
+  return static_cast<T*>(
+      owned(state_->owned, memory().allocate(static_cast<size_t>(count) * sizeof(T), normals<T>())));
 }
 template float* Arrays::normal(int64_t);
 template bf16* Arrays::normal(int64_t);
 
-void* Arrays::allocate(size_t bytes) {
-  void* array = memory().allocate(bytes);
-  if (array == nullptr) throw Error(ExitCode::BadConfig, "cards: the emulated memory is used up");
-  state_->owned.push_back(array);
-  return array;
+void* Arrays::allocate(size_t bytes, bool zeros) {
+  static const emulator::Filling nothing(std::vector<std::byte>(4 << 20));
+  return owned(state_->owned, zeros ? memory().allocate(bytes, nothing) : memory().allocate(bytes));
 }
 void Arrays::copy(void* to, const void* from, size_t bytes) {
   std::memcpy(to, from, bytes);

@@ -3,7 +3,8 @@
 // FOLDER/OP.ptxas.tsv   what ptxas makes of the kernels
 // FOLDER/OP.card.tsv    what the emulator counts, and predictions from it
 // FOLDER/spills.tsv     spills that are allowed, each with a reason
-// Exits 0 when all is as committed, 1 when not, 77 when another compiler made the tables.
+// check exits 0 when all is as committed, 1 when not, 77 when another compiler made the tables. update says
+// what is against the rules and writes nevertheless.
 #include <fmt/format.h>
 
 #include <string_view>
@@ -55,7 +56,7 @@ int ptxas(bool is_update, const Files& files) {
                   forbidden_spills(report.table, Table::read(files.spills())));
   if (is_update) {
     report.table.write(files.ptxas());
-    return result;
+    return 0;
   }
   return result != 0 ? result : compare(report.table, files.ptxas(), 0, files);
 }
@@ -65,7 +66,7 @@ int card(bool is_update, const Files& files) {
   const int result = print("against the rules of bench/README.md", report.wasted);
   if (is_update) {
     report.table.write(files.card());
-    return result;
+    return 0;
   }
   return result != 0 ? result : compare(report.table, files.card(), kCardTolerance, files);
 }

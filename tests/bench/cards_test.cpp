@@ -37,7 +37,8 @@ TEST(InstructionCost, KnowsThePipeOfAnInstruction) {
 }
 
 TEST(InstructionCost, RefusesWhatHasNoRule) {
-  const emulator::Op op{"frobnicate.b32", "", nullptr, emulator::Flow::Next};
+  emulator::Op op;
+  op.spelling = "frobnicate.b32";
   emulator::Instruction instruction;
   instruction.op = &op;
   EXPECT_THROW(cost_of(instruction), std::runtime_error);

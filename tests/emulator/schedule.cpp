@@ -171,7 +171,7 @@ std::vector<uint64_t> blocks_to_run(const Launch& launch) {
     std::iota(blocks.begin(), blocks.end(), 0);
     return blocks;
   }
-  constexpr Extent kMost{4, 2, 2};
+  constexpr Extent kMost{16, 2, 1};
   const Extent& grid = launch.grid;
   for (const uint64_t z : spread(grid.z, kMost.z)) {
     for (const uint64_t y : spread(grid.y, kMost.y)) {
