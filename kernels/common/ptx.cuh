@@ -38,11 +38,28 @@ __device__ inline uint32_t shared_address(const void* place) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(place));
 }
 
+/// Vectors to shared memory, each one instruction, where the compiler may take a plain assignment apart.
+/// Requires: `to` is a multiple of their size.
+__device__ inline void store_shared(uint32_t to, float2 values) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(values.x), "f"(values.y) : "memory");
+}
+__device__ inline void store_shared(uint32_t to, float4 values) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(to), "f"(values.x), "f"(values.y),
+               "f"(values.z), "f"(values.w)
+               : "memory");
+}
+
 /// Begins to copy 16 bytes to shared memory, past the first-level cache: the first `bytes` of them (0 or 16
 /// where rows end at vectors) from global memory, the others zeros. Requires: both places are multiples of 16
 /// bytes.
 __device__ inline void copy_async(uint32_t to, const void* from, int bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
+               "r"(bytes)
+               : "memory");
+}
+/// As copy_async, 4 bytes through the first-level cache, or 4 zeros where `bytes` is 0.
+__device__ inline void copy_async_word(uint32_t to, const void* from, int bytes) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
                "r"(bytes)
                : "memory");
 }

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Matrix product, all matrices in row order.
 ///   y = alpha * op(a) op(b) + bias,   op(m) = m or its transpose;  y [rows, columns], inner terms a sum
@@ -59,5 +61,39 @@ template <class T>
 void matmul_bias_backward(const MatmulBiasBackward<T>& args);
 
 }  // namespace cpu
+
+/// On device memory. Returns once the work is queued on `stream`.
+namespace cuda {
+
+/// The products of one device: cuBLASLt with its handle and the algorithms it chose for the shapes so far
+/// (matmul_cublaslt.cpp), or where that is not linked the kernels below (matmul_own.cpp). Not thread-safe.
+class MatmulLibrary {
+ public:
+  MatmulLibrary();
+  ~MatmulLibrary();
+  MatmulLibrary(const MatmulLibrary&) = delete;
+  MatmulLibrary& operator=(const MatmulLibrary&) = delete;
+
+  struct State;
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// T, Out: float, float; bf16, bf16; bf16, float.
+template <class T, class Out = T>
+void matmul(const Matmul<T, Out>& args, MatmulLibrary& library, Stream stream);
+/// Whatever the shape.
+int64_t matmul_scratch_bytes();
+
+/// The project's own product, beside the library: any sizes, strides and alignment; fastest where rows of a
+/// and b begin at multiples of 16 bytes. Bf16 on tensor cores, float in plain fused multiply-adds; sums in
+/// float, in an order that depends on `inner` alone. No scratch.
+void matmul_tiled(const Matmul<float>& args, Stream stream);
+void matmul_tiled(const Matmul<bf16>& args, Stream stream);
+void matmul_tiled(const Matmul<bf16, float>& args, Stream stream);
+
+}  // namespace cuda
 
 }  // namespace prospect::kernels
