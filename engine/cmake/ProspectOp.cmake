@@ -29,6 +29,9 @@ endfunction()
 function(prospect_link_cuda target runtime)
   foreach(op ${ARGN})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${op}_cuda>)
+    if(TARGET ${op}_hopper_cuda)
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${op}_hopper_cuda>)
+    endif()
     if(runtime STREQUAL gpu AND TARGET ${op}_cublaslt)
       target_link_libraries(${target} PRIVATE ${op}_cublaslt)
     elseif(TARGET ${op}_own)
@@ -37,18 +40,30 @@ function(prospect_link_cuda target runtime)
   endforeach()
 endfunction()
 
-# kernels/<op>/*.cu, each compiled once, and tests/kernels/<op>_cuda_test.cpp, compiled once; linked with CUDA's runtime and
-# with the emulator. gpu.<op> skips where there is no device; emu.<op> runs three seeds of warp priorities; chk.<op>
-# looks for races and reads of what nobody wrote.
+# CUDA sources for one compute capability: machine code, and PTX for newer devices and for the emulator, which cannot
+# decompress it.
+function(prospect_cuda_objects target capability)
+  add_library(${target} OBJECT ${ARGN})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  set_target_properties(${target} PROPERTIES CUDA_ARCHITECTURES ${capability})
+  # Pure functions that both sides call (philox, objective_term) are constexpr in headers that a host compiler reads.
+  target_compile_options(${target} PRIVATE -lineinfo -no-compress --expt-relaxed-constexpr -Werror all-warnings)
+endfunction()
+
+# kernels/<op>/*.cu, each compiled once: *_hopper.cu for 9.0a, the others for 8.0; and tests/kernels/<op>_cuda_test.cpp,
+# compiled once; linked with CUDA's runtime and with the emulator. gpu.<op> skips where there is no device; emu.<op> runs
+# three seeds of warp priorities; chk.<op> looks for races and reads of what nobody wrote. The emulated device is a Hopper,
+# so that an operation takes the newest kernel it has; chk.<op>.portable emulates an Ampere where that is another.
 function(prospect_cuda_op name)
   set(needs ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/${name}/*.cu)
-  add_library(${name}_cuda OBJECT ${sources})
-  target_include_directories(${name}_cuda PRIVATE ${PROJECT_SOURCE_DIR})
-  # Pure functions that both sides call (philox, objective_term) are constexpr in headers that a host compiler reads.
-  # Machine code for a device, and PTX: for newer devices and for the emulator, which cannot decompress it.
-  set_target_properties(${name}_cuda PROPERTIES CUDA_ARCHITECTURES 80)
-  target_compile_options(${name}_cuda PRIVATE -lineinfo -no-compress --expt-relaxed-constexpr -Werror all-warnings)
+  set(hopper_sources ${sources})
+  list(FILTER sources EXCLUDE REGEX "_hopper[.]cu$")
+  list(FILTER hopper_sources INCLUDE REGEX "_hopper[.]cu$")
+  prospect_cuda_objects(${name}_cuda 80 ${sources})
+  if(hopper_sources)
+    prospect_cuda_objects(${name}_hopper_cuda 90a ${hopper_sources})
+  endif()
   if(EXISTS ${PROJECT_SOURCE_DIR}/kernels/${name}/${name}_own.cpp)
     add_library(${name}_own OBJECT ${PROJECT_SOURCE_DIR}/kernels/${name}/${name}_own.cpp)
     target_link_libraries(${name}_own PRIVATE prospect_kernels)
@@ -74,8 +89,13 @@ function(prospect_cuda_op name)
   add_test(NAME gpu.${name} COMMAND ${name}_gpu_test)
   add_test(NAME emu.${name} COMMAND ${name}_emulated_test --gtest_brief=1 --order=priority --gtest_repeat=3)
   add_test(NAME chk.${name} COMMAND ${name}_emulated_test --gtest_brief=1 --check)
+  set(emulated emu.${name} chk.${name})
+  if(hopper_sources)
+    add_test(NAME chk.${name}.portable COMMAND ${name}_emulated_test --gtest_brief=1 --check --target=80)
+    list(APPEND emulated chk.${name}.portable)
+  endif()
   set_tests_properties(gpu.${name} PROPERTIES LABELS gpu TIMEOUT 600 SKIP_REGULAR_EXPRESSION "no CUDA device")
-  set_tests_properties(emu.${name} chk.${name} PROPERTIES LABELS emulator TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  set_tests_properties(${emulated} PROPERTIES LABELS emulator TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=passive)
   if(EXISTS ${PROJECT_SOURCE_DIR}/bench/${name}_cases.cpp)
     prospect_cards(${name} ${needs})
   endif()

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -17,6 +18,8 @@ Device& Device::instance() {
 }
 
 int Device::add_module(std::vector<std::string> texts) {
+  std::stable_sort(texts.begin(), texts.end(),
+                   [](const std::string& a, const std::string& b) { return ptx_target(a) > ptx_target(b); });
   modules_.push_back({std::move(texts), {}, {}});
   return static_cast<int>(modules_.size()) - 1;
 }
@@ -63,6 +66,7 @@ Device::Kernel& Device::prepared(const void* host_function) {
   Module& module = modules_[static_cast<size_t>(kernel.module)];
   if (module.parsed.empty()) {
     for (const std::string& text : module.texts) {
+      if (ptx_target(text) > options.target) continue;
       module.parsed.push_back(read_module(text));
       module.symbols.push_back(place_variables(module.parsed.back()));
     }
@@ -73,7 +77,10 @@ Device::Kernel& Device::prepared(const void* host_function) {
     }
   }
   if (kernel.program == nullptr) {
-    throw Unsupported("no PTX for " + kernel.name + ": is it embedded, and uncompressed (-no-compress)?");
+    throw Unsupported(
+        fmt::format("no PTX of {} for a device of compute capability {}.{}: is it embedded, and "
+                    "uncompressed (-no-compress)?",
+                    kernel.name, options.target / 10, options.target % 10));
   }
   kernel.attributes.max_threads = kernel.program->max_threads;
   for (const SharedArray& array : kernel.program->shared) kernel.attributes.static_shared += array.bytes;

@@ -32,7 +32,8 @@ class Device {
   /// Null unless the options ask for checks.
   Checker* checker() { return options.check ? &checker_ : nullptr; }
 
-  /// PTX texts of one translation unit, later used by kernels registered with it.
+  /// PTX texts of one translation unit, later used by kernels registered with it: of a kernel that several
+  /// hold, the newest that the device can run.
   int add_module(std::vector<std::string> texts);
   /// Of all modules.
   std::vector<std::string> ptx_texts() const;
@@ -58,8 +59,8 @@ class Device {
 
  private:
   struct Module {
-    std::vector<std::string> texts;
-    std::vector<ModuleText> parsed;
+    std::vector<std::string> texts;  ///< the newest first
+    std::vector<ModuleText> parsed;  ///< those that the device can run
     std::vector<Symbols> symbols;
   };
   struct Kernel {

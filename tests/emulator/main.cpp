@@ -1,6 +1,6 @@
 // Tests of kernels on the emulated device:
-//   layernorm_emulated_test [--order=forward|reverse|random|priority] [--seed=N] [--check] [--statistics]
-//   [--gtest_...]
+//   layernorm_emulated_test [--order=forward|reverse|random|priority] [--seed=N] [--target=80|90] [--check]
+//   [--statistics] [--gtest_...]
 // Each repetition (--gtest_repeat) has a seed of its own.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -65,6 +65,10 @@ int run(int argc, char** argv) {
       options.order = Order::Random;
     } else if (word == "--order=priority") {
       options.order = Order::Priority;
+    } else if (word == "--target=80") {
+      options.target = 80;
+    } else if (word == "--target=90") {
+      options.target = 90;
     } else if (word == "--check") {
       options.check = true;
     } else if (word == "--statistics") {

@@ -16,6 +16,7 @@ enum class Order {
 struct Options {
   Order order = Order::Forward;
   uint64_t seed = 1;
+  int target = 90;              ///< compute capability of the device times ten: 80 or 90
   bool check = false;           ///< shadow memory: races and uninitialised reads
   bool count_requests = false;  ///< sectors and wavefronts of each memory instruction
   int resident_blocks = 1;      ///< blocks that run interleaved

@@ -170,6 +170,13 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
+int ptx_target(std::string_view ptx) {
+  constexpr std::string_view kWord = "\n.target sm_";
+  const size_t at = ptx.find(kWord);
+  if (at == ptx.npos) throw Unsupported("PTX without a target");
+  return std::stoi(std::string(ptx.substr(at + kWord.size(), 3)));
+}
+
 ModuleText read_module(std::string_view ptx) {
   const std::string text = without_comments(ptx);
   return Reader(text).module();

@@ -27,6 +27,9 @@ struct ModuleText {
   std::map<int, std::string> files;    ///< file names without folders, by number
 };
 
+/// 90 of ".target sm_90a": the device that a PTX text is for. Throws Unsupported.
+int ptx_target(std::string_view ptx);
+
 /// Throws Unsupported.
 ModuleText read_module(std::string_view ptx);
 

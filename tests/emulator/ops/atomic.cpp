@@ -69,6 +69,9 @@ void add_order(OpTable& table, const std::string& type) {
 }  // namespace
 
 void add_atomic_ops(OpTable& table) {
+  // As the barrier of cooperative_groups spells it.
+  table.add("atom.add.{relaxed,acquire,release,acq_rel}.{cta,gpu,sys}.u32", "Waw",
+            atomic<uint32_t, [](uint32_t a, uint32_t b, uint32_t) { return a + b; }, true>, Flow::Poll);
   add_bitwise<uint32_t>(table, ".b32");
   add_bitwise<uint64_t>(table, ".b64");
   add_order<uint32_t>(table, ".u32");

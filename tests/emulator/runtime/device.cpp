@@ -4,12 +4,13 @@
 #include "tests/emulator/program.h"
 #include "tests/emulator/runtime/status.h"
 
+using prospect::emulator::Device;
 using prospect::emulator::finish;
 
 namespace {
 
 int multiprocessors() {
-  return prospect::emulator::Device::instance().options.multiprocessors;
+  return Device::instance().options.multiprocessors;
 }
 
 /// Streams and events only need to be told apart.
@@ -44,7 +45,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return finish(cudaErrorInvalidDevice);
   std::memset(properties, 0, sizeof(*properties));
   std::strcpy(properties->name, "PTX emulator");
-  properties->major = 8;
+  properties->major = Device::instance().options.target / 10;
+  properties->minor = Device::instance().options.target % 10;
   properties->multiProcessorCount = multiprocessors();
   properties->warpSize = prospect::emulator::kLanes;
   properties->maxThreadsPerBlock = 1024;
@@ -61,10 +63,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       *value = multiprocessors();
       break;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = 8;
+      *value = Device::instance().options.target / 10;
       break;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = 0;
+      *value = Device::instance().options.target % 10;
       break;
     case cudaDevAttrWarpSize:
       *value = prospect::emulator::kLanes;
