@@ -33,6 +33,11 @@ __device__ inline float max_or_nan(float a, float b) {
   return y;
 }
 
+/// A barrier of a block that `threads` threads, whole warps, meet at: 1 <= id < 16.
+__device__ inline void barrier(int id, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
 /// The address of a place in shared memory, as the instructions below take it.
 __device__ inline uint32_t shared_address(const void* place) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(place));

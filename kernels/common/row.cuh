@@ -4,9 +4,11 @@
 #include <initializer_list>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/reduce.cuh"
 #include "kernels/common/vector_io.cuh"
 
-/// A row that the threads of one block hold in their registers, kRowValues elements each.
+/// Rows that threads hold in their registers, kRowValues elements each. A block has x threads to a row and y
+/// of such teams, which go through rows of their own.
 namespace prospect::kernels::cuda {
 
 inline constexpr int kRowValues = 16;
@@ -19,6 +21,43 @@ inline int row_threads(int64_t columns) {
   const int64_t threads = (columns + kRowValues - 1) / kRowValues;
   return static_cast<int>(std::max<int64_t>((threads + 31) / 32, 1) * 32);
 }
+/// As many teams as a block has room for.
+inline dim3 row_teams(int64_t columns) {
+  const int threads = row_threads(columns);
+  return dim3(static_cast<unsigned>(threads), static_cast<unsigned>(kMostRowThreads / threads));
+}
+/// Most blocks of a forward: two for each multiprocessor of the largest devices.
+inline constexpr int kForwardBlocks = 264;
+/// Blocks for `rows` rows, at most `most`.
+inline int row_blocks(int64_t rows, dim3 teams, int most) {
+  return static_cast<int>(std::min<int64_t>((rows + teams.y - 1) / teams.y, most));
+}
+
+/// The consecutive rows of a team, of `rows` in all.
+struct RowRange {
+  int64_t begin, end;
+};
+__device__ inline RowRange team_rows(int64_t rows) {
+  const int64_t team = int64_t{blockIdx.x} * blockDim.y + threadIdx.y,
+                teams = int64_t{gridDim.x} * blockDim.y;
+  return {rows * team / teams, rows * (team + 1) / teams};
+}
+
+/// Sums of kCount values over the team, in each of its threads; one barrier of the team alone. `partial` may
+/// be used again after one more.
+template <int kCount>
+__device__ void team_sums(float (&values)[kCount], float (&partial)[kCount][kWarp]) {
+  const int lane = threadIdx.x % kWarp, warps = blockDim.x / kWarp, first = threadIdx.y * warps;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    values[i] = warp_sum(values[i]);
+    if (warps > 1 && lane == 0) partial[i][first + threadIdx.x / kWarp] = values[i];
+  }
+  if (warps == 1) return __syncwarp();
+  ptx::barrier(1 + threadIdx.y, blockDim.x);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) values[i] = warp_sum(lane < warps ? partial[i][first + lane] : 0.0f);
+}
 
 /// Whether every row of `columns` elements of each of these arrays starts at a multiple of 16 bytes. Null
 /// pointers do not matter.
@@ -29,17 +68,17 @@ bool rows_in_vectors(int64_t columns, std::initializer_list<const T*> arrays) {
          });
 }
 
-/// Which elements a thread holds. With kVectors (rows_in_vectors), neighbouring threads hold neighbouring
-/// vectors where rows allow 16-byte accesses, else neighbouring elements; either way the block's accesses are
-/// coalesced.
+/// Which elements a thread holds: its share of the 32 kRowValues consecutive ones that its warp takes. With
+/// kVectors (rows_in_vectors), neighbouring lanes hold neighbouring vectors, else neighbouring elements;
+/// either way a warp's accesses are coalesced, and the addresses of a thread's elements differ by constants.
 template <class T, bool kVectors>
 struct RowSlice {
   int columns;
 
   __device__ int column(int i) const {
-    constexpr int kCount = kVector<T>;
-    return kVectors ? (i / kCount * blockDim.x + threadIdx.x) * kCount + i % kCount
-                    : i * blockDim.x + threadIdx.x;
+    constexpr int kCount = kVectors ? kVector<T> : 1;
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+    return warp * (kWarp * kRowValues) + lane * kCount + i / kCount * (kWarp * kCount) + i % kCount;
   }
   __device__ bool has(int i) const { return column(i) < columns; }
 
@@ -75,12 +114,27 @@ struct RowSlice {
     }
   }
 
-  /// As store, for sums in float whatever T is. Requires: with kVectors, `row` is a multiple of 16 bytes.
+  /// As store, for sums in float whatever T is. Requires: with kVectors, `row` is a multiple of 16 bytes;
+  /// whole warps.
   __device__ void store_sums(float* row, const float (&held)[kRowValues]) const {
-    if constexpr (kVectors) {
+    if constexpr (kVectors && sizeof(T) == sizeof(float)) {
+      store(row, held);
+    } else if constexpr (kVectors) {
+      // A lane's eight are two vectors of floats. Neighbours swap one, so that a pair writes 32 bytes in a
+      // row.
+      const bool odd = threadIdx.x % 2 == 1;
 #pragma unroll
-      for (int i = 0; i < kRowValues; i += kVector<float>) {
-        if (has(i)) store_vector(row + column(i), held + i);
+      for (int i = 0; i < kRowValues; i += 8) {
+        float near[4], far[4];
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          const float swapped = __shfl_xor_sync(0xffffffffu, odd ? held[i + j] : held[i + 4 + j], 1);
+          near[j] = odd ? swapped : held[i + j];
+          far[j] = odd ? held[i + 4 + j] : swapped;
+        }
+        const int at = column(i) - (odd ? 4 : 0);
+        if (at < columns) store_vector(row + at, near);
+        if (at + 8 < columns) store_vector(row + at + 8, far);
       }
     } else {
 #pragma unroll
@@ -99,6 +153,57 @@ struct RowSlice {
       for (int i = 0; i < kRowValues; ++i) held[i] += before[i];
     }
     store(row, held);
+  }
+};
+
+/// Floats of shared memory for one value of each element of a team's row, and of each element of every
+/// team's.
+inline constexpr int kStagedBlock = kRowValues * kMostRowThreads;
+inline int staged_row(dim3 teams) {
+  return kRowValues * static_cast<int>(teams.x);
+}
+/// Passes rows on between the teams of a block. A warp's values lie together, 32 of its lanes side by side.
+struct TeamStage {
+  float* values;  ///< in shared memory
+
+  /// Reads a row once for all teams, into staged_row(). Barriers of the whole block.
+  template <class T, bool kVectors>
+  __device__ void keep(const RowSlice<T, kVectors>& slice, const T* row) const {
+    __syncthreads();
+    if (threadIdx.y == 0) {
+      float held[kRowValues];
+      slice.load(row, held);
+      float* own = place(0);
+#pragma unroll
+      for (int i = 0; i < kRowValues; ++i) own[i * kWarp] = held[i];
+    }
+    __syncthreads();
+  }
+  /// Of the row that is kept, the thread's element i.
+  __device__ float kept(int i) const {
+    return place(0)[i * kWarp];
+  }
+
+  /// Adds what the other teams hold to what the first holds, in order, through kStagedBlock. Barriers of the
+  /// whole block.
+  __device__ void add(float (&held)[kRowValues]) const {
+    __syncthreads();
+    float* own = place(threadIdx.y);
+#pragma unroll
+    for (int i = 0; i < kRowValues; ++i) own[i * kWarp] = held[i];
+    __syncthreads();
+    for (int team = 1; threadIdx.y == 0 && team < blockDim.y; ++team) {
+      const float* others = place(team);
+#pragma unroll
+      for (int i = 0; i < kRowValues; ++i) held[i] += others[i * kWarp];
+    }
+  }
+
+ private:
+  /// Of this thread's element 0 in a team's values.
+  __device__ float* place(int team) const {
+    const int warp = (team * blockDim.x + threadIdx.x) / kWarp;
+    return values + warp * (kWarp * kRowValues) + threadIdx.x % kWarp;
   }
 };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Root-mean-square normalisation over the last dimension.
 ///   y = x * rstd * weight,   rstd = 1 / sqrt(mean(x^2) + epsilon)
@@ -44,5 +45,15 @@ void rmsnorm_backward(const RmsNormBackward<T>& args);
 template <class T>
 int64_t rmsnorm_backward_scratch_bytes(int64_t columns);
 }  // namespace cpu
+
+/// On device memory; float and bf16, rows of at most 8192 elements. Sums are taken in an order that depends
+/// on the shape alone. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void rmsnorm_forward(const RmsNormForward<T>& args, Stream stream);
+template <class T>
+void rmsnorm_backward(const RmsNormBackward<T>& args, Stream stream);
+int64_t rmsnorm_backward_scratch_bytes(int64_t columns);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
