@@ -2,12 +2,13 @@
 """Prospect beside TRL's KTOTrainer on the same model, rows, batch and threads: step_vs_trl.py PROSPECT MODEL ROWS [--rounds 2] [--out FILE]
 
 MODEL is a Hugging Face folder; the first 24 of ROWS are trained on once, in fp32, batch 4 x 2, 2 threads. The two run in turn, each in a process of
-its own, ROUNDS times. Prints seconds an example (the trainer's loop alone, models loaded), peak memory of the process, and the ratio; with
+its own, ROUNDS times. Prints seconds an example (the trainer's loop and the reference, models loaded), peak memory of the process, and the ratio; with
 --out appends them as a JSON line. Needs torch, transformers and trl beside Prospect.
 """
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -51,14 +52,17 @@ def run_prospect(prospect, model, rows):
         out = Path(folder) / "run"
         words = [prospect, "train", "--compat", "trl", "--model", model, "--data", rows, "--out", out, "--per-device-train-batch-size", BATCH,
                  "--gradient-accumulation-steps", ACCUMULATION, "--num-train-epochs", 1, "--learning-rate", "1e-5", "--logging-steps", 1,
-                 "--save-steps", 0, "--threads", THREADS]
-        process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                 "--save-steps", 0, "--threads", THREADS, "--reference-cache", "none"]
+        process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        log = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         if status != 0:
             raise SystemExit(f"prospect ended with {os.waitstatus_to_exitcode(status)}")
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         tokens = [line["num_tokens"] - before["num_tokens"] for before, line in zip([{"num_tokens": 0}, *lines], lines)]
-        seconds = sum(count / line["tokens_per_second"] for count, line in zip(tokens, lines))
+        # TRL computes the reference inside its loop, Prospect before it.
+        seconds = float(re.search(r"^reference: .* computed in ([0-9.]+) s", log, re.MULTILINE)[1])
+        seconds += sum(count / line["tokens_per_second"] for count, line in zip(tokens, lines))
         return {"seconds": seconds, "peak_gib": usage.ru_maxrss / 2**20}
 
 

@@ -36,14 +36,33 @@ ModelConfig load_folder_config(const std::filesystem::path& folder) {
   return config_from_json(read_text(path, kMostConfigBytes), path.string());
 }
 
-Model load_folder(const std::filesystem::path& folder, const LoadOptions& options, const Device& device) {
-  ModelConfig config = load_folder_config(folder);
-  const std::vector<SafetensorsFile> files = open_safetensors_folder(folder);
+void require_model(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) fail(ExitCode::MissingInput, "{}: no such model", path.string());
+}
+
+/// A model where it lies: its config, and its weights in mapped files.
+struct StoredModel {
+  ModelConfig config;
   StoredWeights weights;
-  for (const SafetensorsFile& file : files) {
-    for (const StoredTensor& tensor : file.tensors()) weights[tensor.name] = tensor;
+  std::vector<SafetensorsFile> folder;
+  std::optional<GgufFile> gguf;
+};
+
+StoredModel open_model(const std::filesystem::path& path) {
+  require_model(path);
+  StoredModel stored;
+  if (std::filesystem::is_directory(path)) {
+    stored.config = load_folder_config(path);
+    stored.folder = open_safetensors_folder(path);
+    for (const SafetensorsFile& file : stored.folder) {
+      for (const StoredTensor& tensor : file.tensors()) stored.weights[tensor.name] = tensor;
+    }
+  } else {
+    GgufModel model = read_gguf_model(stored.gguf.emplace(path));
+    stored.config = std::move(model.config);
+    stored.weights = std::move(model.weights);
   }
-  return assemble(std::move(config), weights, folder.string(), false, options, device);
+  return stored;
 }
 
 /// Rows [begin, end) of a part, as it is kept.
@@ -108,10 +127,6 @@ void write_tokenizer(const FileSystem& system, const std::filesystem::path& sour
   }
 }
 
-void require_model(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) fail(ExitCode::MissingInput, "{}: no such model", path.string());
-}
-
 }  // namespace
 
 ModelConfig load_config(const std::filesystem::path& path) {
@@ -121,11 +136,20 @@ ModelConfig load_config(const std::filesystem::path& path) {
 }
 
 Model load_model(const std::filesystem::path& path, const LoadOptions& options, const Device& device) {
-  require_model(path);
-  if (std::filesystem::is_directory(path)) return load_folder(path, options, device);
-  const GgufFile file(path);
-  GgufModel model = read_gguf_model(file);
-  return assemble(std::move(model.config), model.weights, file.name(), true, options, device);
+  StoredModel stored = open_model(path);
+  return assemble(std::move(stored.config), stored.weights, path.string(), stored.gguf.has_value(), options,
+                  device);
+}
+
+Hash128 model_digest(const std::filesystem::path& path) {
+  const StoredModel stored = open_model(path);
+  Digest digest;
+  digest.add(config_to_json(stored.config, stored.config.stored_dtype));
+  for (const auto& [name, tensor] : stored.weights) {
+    digest.add(name).add(tensor.type_name).add(to_string(tensor.shape)).add(tensor.bytes);
+    digest.add(std::to_string(tensor.interleaved_heads));
+  }
+  return digest.value();
 }
 
 void save_model(const FileSystem& system, const Model& model, const std::filesystem::path& folder,

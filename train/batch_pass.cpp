@@ -49,10 +49,30 @@ void count_row(Statistics& sums, const Example& example, double log_ratio, doubl
 
 }  // namespace
 
-BatchPass::BatchPass(const Transformer& policy, const Transformer* reference, Communicator& communicator,
+std::vector<Sequence> matched_sequences(std::span<const Example> examples, const StepPlan& plan) {
+  std::vector<Sequence> sequences;
+  for (const int64_t index : plan.examples) {
+    sequences.push_back(matched_sequence(examples[static_cast<size_t>(index)], index));
+  }
+  return sequences;
+}
+
+std::vector<Sequence> mismatched_sequences(std::span<const Example> examples, const StepPlan& plan,
+                                           int64_t max_length) {
+  std::vector<Sequence> pairs;
+  for (size_t i = 0; i < plan.examples.size(); ++i) {
+    if (plan.partners[i] < 0) continue;
+    const Example& row = examples[static_cast<size_t>(plan.examples[i])];
+    const Example& partner = examples[static_cast<size_t>(plan.partners[i])];
+    pairs.push_back(mismatched_sequence(row, partner, plan.examples[i], max_length));
+  }
+  return pairs;
+}
+
+BatchPass::BatchPass(const Transformer& policy, ReferenceLogps reference, Communicator& communicator,
                      const Options& options)
-    : policy_(policy), reference_(reference), communicator_(communicator), options_(options) {
-  CHECK((reference == nullptr) == (options.objective.kind == ObjectiveKind::Lm),
+    : policy_(policy), reference_(std::move(reference)), communicator_(communicator), options_(options) {
+  CHECK((reference_ == nullptr) == (options.objective.kind == ObjectiveKind::Lm),
         "batch pass: the objective lm has no reference, every other has one");
 }
 
@@ -81,12 +101,11 @@ StepRecord BatchPass::report(Prepared& prepared) const {
 
 BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const StepPlan& plan) const {
   Prepared prepared;
+  prepared.sequences = matched_sequences(examples, plan);
   int64_t completion_tokens = 0;
   for (const int64_t index : plan.examples) {
-    const Example& example = examples[static_cast<size_t>(index)];
-    prepared.rows.push_back(&example);
-    prepared.sequences.push_back(matched_sequence(example, index));
-    completion_tokens += std::ssize(example.completion);
+    prepared.rows.push_back(&examples[static_cast<size_t>(index)]);
+    completion_tokens += std::ssize(prepared.rows.back()->completion);
   }
   prepared.groups.resize(plan.groups.size() - 1);
   for (size_t g = 0; g + 1 < plan.groups.size(); ++g) {
@@ -97,8 +116,7 @@ BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const 
     return prepared;
   }
   prepared.share = equal_shares(prepared.group, prepared.groups.size());
-  prepared.reference =
-      score_sequences(*reference_, prepared.sequences, options_.micro_batch_tokens).log_probabilities;
+  prepared.reference = reference_(prepared.sequences);
   if (options_.objective.kind == ObjectiveKind::Kto) estimate_z0(prepared, examples, plan);
   if (options_.objective.kind == ObjectiveKind::KtoEdifice) couple(prepared);
   return prepared;
@@ -108,16 +126,13 @@ BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const 
 /// group.
 void BatchPass::estimate_z0(Prepared& prepared, std::span<const Example> examples,
                             const StepPlan& plan) const {
-  std::vector<Sequence> pairs;
+  const std::vector<Sequence> pairs = mismatched_sequences(examples, plan, options_.max_length);
   std::vector<size_t> group;
-  for (size_t i = 0; i < plan.examples.size(); ++i) {
-    if (plan.partners[i] < 0) continue;
-    const Example& partner = examples[static_cast<size_t>(plan.partners[i])];
-    pairs.push_back(mismatched_sequence(*prepared.rows[i], partner, plan.examples[i], options_.max_length));
-    group.push_back(prepared.group[i]);
+  for (size_t i = 0; i < plan.partners.size(); ++i) {
+    if (plan.partners[i] >= 0) group.push_back(prepared.group[i]);
   }
-  const auto reference = score_sequences(*reference_, pairs, options_.micro_batch_tokens).log_probabilities;
-  const auto ratios = score_sequences(policy_, pairs, options_.micro_batch_tokens, reference).log_ratios;
+  const auto ratios =
+      score_sequences(policy_, pairs, options_.micro_batch_tokens, reference_(pairs)).log_ratios;
   std::vector<Statistics> sums(prepared.groups.size());
   for (size_t i = 0; i < ratios.size(); ++i) count_pair(sums[group[i]], ratios[i]);
   for (size_t g = 0; g < sums.size(); ++g) {

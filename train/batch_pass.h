@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -11,9 +12,19 @@
 
 namespace prospect {
 
-/// One global batch through policy and reference, in two phases: (a) every forward without a gradient
-/// (mismatched pairs for z0, the reference, for kto-edifice also the policy) and one reduction; (b) the
-/// policy forward and backward by micro-batch with that z0. Loss and gradient depend on the batch and its
+/// Where the reference's log-probabilities come from: of each sequence's completion tokens, of the compute
+/// dtype of the policy.
+using ReferenceLogps = std::function<std::vector<Tensor>(std::span<const Sequence>)>;
+
+/// The rows of a step, in its order.
+std::vector<Sequence> matched_sequences(std::span<const Example> examples, const StepPlan& plan);
+/// The pairs (prompt of a row, completion of its partner), in the order of the rows that have a partner.
+std::vector<Sequence> mismatched_sequences(std::span<const Example> examples, const StepPlan& plan,
+                                           int64_t max_length);
+
+/// One global batch through the policy, in two phases: (a) every forward without a gradient
+/// (mismatched pairs for z0, for kto-edifice the rows too) and one reduction; (b) the policy forward and
+/// backward by micro-batch with that z0. Loss and gradient depend on the batch and its
 /// loss groups alone: not on ranks, micro-batches or packing, for which groups have no meaning.
 class BatchPass {
  public:
@@ -26,8 +37,8 @@ class BatchPass {
     uint64_t seed = 0;
   };
 
-  /// Keeps references to all of them. `reference` is null for the objective lm.
-  BatchPass(const Transformer& policy, const Transformer* reference, Communicator& communicator,
+  /// Keeps references to policy and communicator. `reference` is empty for the objective lm.
+  BatchPass(const Transformer& policy, ReferenceLogps reference, Communicator& communicator,
             const Options& options);
 
   /// Leaves the gradient of the batch's loss in the policy's arena.
@@ -52,7 +63,7 @@ class BatchPass {
   void require_finite(const Prepared& prepared, std::span<const double> values) const;
 
   const Transformer& policy_;
-  const Transformer* const reference_;
+  const ReferenceLogps reference_;
   Communicator& communicator_;
   const Options options_;
 };

@@ -1,9 +1,8 @@
 #include "train/corpus.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 
+#include "engine/digest.h"
 #include "engine/files.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
@@ -38,7 +37,7 @@ Corpus load_corpus(const CorpusOptions& options) {
   corpus.max_length = options.max_length > 0 ? std::min(options.max_length, limit) : limit;
   const std::vector<Row> rows = read_rows(options.data, {.label_required = options.label_required});
   const MappedFile file(options.data);
-  corpus.digest = XXH3_64bits(file.bytes().data(), file.bytes().size());
+  corpus.digest = hash64(file.bytes());
   const Tokenizer tokenizer = Tokenizer::load(options.model);
   corpus.data = options.data;
   corpus.eos_text = end_text(corpus.config, tokenizer, options.model);

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include "kernels/common/threads.h"
 #include "model/model.h"
 #include "train/balance.h"
 #include "train/commands.h"
@@ -50,11 +51,13 @@ void print_data(const Corpus& corpus, const std::string& path) {
 }
 
 void print_memory(const MemoryPlan& plan) {
-  fmt::print("memory to train, estimated\n");
-  for (const auto& [name, bytes] : plan.parts) {
+  const auto print_part = [](const std::string& name, int64_t bytes) {
     fmt::print("  {:<30} {:>9.1f} MiB\n", name, static_cast<double>(bytes) / (1 << 20));
-  }
-  fmt::print("  {:<30} {:>9.1f} MiB\n", "total", static_cast<double>(plan.total()) / (1 << 20));
+  };
+  fmt::print("memory to train, estimated\n");
+  for (const auto& [name, bytes] : plan.training) print_part(name, bytes);
+  print_part("total", sum_of(plan.training));
+  print_part("before that, for the reference", sum_of(plan.reference));
 }
 
 }  // namespace
@@ -68,7 +71,8 @@ void run_inspect(const InspectOptions& options) {
   }
   print_memory(plan_memory(config, {.dtype = parse_dtype(options.dtype),
                                     .micro_batch_tokens = options.micro_batch_tokens,
-                                    .gradient_checkpointing = options.gradient_checkpointing}));
+                                    .gradient_checkpointing = options.gradient_checkpointing,
+                                    .threads = thread_count()}));
 }
 
 }  // namespace prospect

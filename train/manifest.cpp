@@ -1,9 +1,8 @@
 #include "train/manifest.h"
 
-#include <xxhash.h>
-
 #include <nlohmann/json.hpp>
 
+#include "engine/digest.h"
 #include "kernels/common/check.h"
 
 namespace prospect {
@@ -53,8 +52,7 @@ bool is_bare(std::string_view name) {
 }  // namespace
 
 std::string checksum(std::span<const std::byte> bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  return hash128(bytes).hex();
 }
 
 std::string Manifest::to_text() const {

@@ -1,6 +1,9 @@
 #include "train/memory_plan.h"
 
+#include <algorithm>
+
 #include "model/layout.h"
+#include "train/scoring.h"
 
 namespace prospect {
 
@@ -17,34 +20,44 @@ int64_t kept_values_per_token(const ModelConfig& config) {
 
 }  // namespace
 
+int64_t sum_of(const MemoryPlan::Parts& parts) {
+  int64_t sum = 0;
+  for (const auto& [name, bytes] : parts) sum += bytes;
+  return sum;
+}
+
 int64_t parameter_count(const ModelConfig& config) {
   int64_t count = 0;
   for (const ParameterSpec& spec : parameter_layout(config)) count += element_count(spec.shape);
   return count;
 }
 
-int64_t MemoryPlan::total() const {
-  int64_t sum = 0;
-  for (const auto& [name, bytes] : parts) sum += bytes;
-  return sum;
+int64_t MemoryPlan::most() const {
+  return std::max(sum_of(training), sum_of(reference));
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, const MemoryPlanOptions& options) {
   const int64_t element = dtype_bytes(options.dtype), state = dtype_bytes(compute_dtype(options.dtype));
   const int64_t n = parameter_count(config);
   const bool master = options.dtype == DType::BF16;
-  MemoryPlan plan;
-  plan.parts.emplace_back("weights", n * element);
-  plan.parts.emplace_back("gradients", n * element);
-  plan.parts.emplace_back("AdamW moments", 2 * n * state);
-  if (master) plan.parts.emplace_back("fp32 master weights", n * state);
-  if (options.reference) plan.parts.emplace_back("reference weights", n * element);
+  MemoryPlan plan{.training = {{"weights", n * element}, {"gradients", n * element}}, .reference = {}};
+  if (options.reference) {
+    plan.reference = plan.training;
+    const ModelConfig& reference = options.own_reference ? *options.own_reference : config;
+    if (options.own_reference) {
+      plan.reference.emplace_back("reference weights", parameter_count(reference) * element);
+    }
+    const int64_t block = options.micro_batch_tokens * kept_values_per_token(reference) * element;
+    plan.reference.emplace_back("a sequence a thread", options.threads * (block + kAloneChunkBytes));
+  }
+  plan.training.emplace_back("AdamW moments", 2 * n * state);
+  if (master) plan.training.emplace_back("fp32 master weights", n * state);
   const int64_t block = kept_values_per_token(config) * element;
   const int64_t per_token = options.gradient_checkpointing
                                 ? config.layers * config.hidden_size * element + block
                                 : config.layers * block;
-  plan.parts.emplace_back("activations of a micro-batch", options.micro_batch_tokens * per_token);
-  plan.parts.emplace_back("a chunk of logits", HeadInputs{}.chunk_bytes);
+  plan.training.emplace_back("activations of a micro-batch", options.micro_batch_tokens * per_token);
+  plan.training.emplace_back("a chunk of logits", HeadInputs{}.chunk_bytes);
   return plan;
 }
 

@@ -106,6 +106,7 @@ void check_options(const TrainOptions& options) {
                "name the model to align, a Hugging Face folder or a .gguf file");
   require_that(!options.data.empty(), "data", "name the feedback rows, a JSONL file");
   require_that(!options.out.empty(), "out", "name a folder for the run");
+  require_that(!options.reference_cache.empty(), "reference-cache", "name a folder, auto or none");
   require_one_of(options.objective, "objective",
                  {"kto", "kto-zero", "apo-zero-unpaired", "kto-edifice", "lm"});
   require_one_of(options.compat, "compat", {"none", "trl"});

@@ -9,6 +9,7 @@ namespace prospect {
 /// Everything `prospect train` can be told. A name that TRL's KTOConfig has means what it means there.
 struct TrainOptions {
   std::string model, data, out, eval_data, reference;
+  std::string reference_cache = "auto";
   std::string objective = "kto";
   std::string compat = "none";
   bool from_scratch = false;
@@ -59,6 +60,9 @@ void visit_options(Options& options, const Visit& visit) {
   visit("eval_data", options.eval_data, "ROWS", "held-out rows, evaluated at the end and every --eval-steps");
   visit("reference", options.reference, "DIR_OR_GGUF",
         "the reference model (default: --model as it is at the start)");
+  visit("reference_cache", options.reference_cache, "DIR",
+        "where the reference's log-probabilities are kept for later runs; auto: ~/.cache/prospect/reference "
+        "(or below XDG_CACHE_HOME), at most 4 GiB; none: nowhere");
   visit(
       "objective", options.objective, "NAME",
       "kto: the paper's; kto-zero and apo-zero-unpaired: z0 = 0; kto-edifice: matched mean with gradient, no "

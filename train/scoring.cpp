@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/common/threads.h"
 #include "train/batch_plan.h"
 
 namespace prospect {
@@ -21,10 +22,34 @@ Tensor concatenate(std::span<const Tensor> tensors) {
   return joined;
 }
 
-ScoredSequences score_sequences(const Transformer& transformer, std::span<const Sequence> sequences,
-                                int64_t micro_batch_tokens, std::span<const Tensor> reference) {
+namespace {
+
+struct ScoredBatch {
+  PackedBatch packed;
+  HeadOutputs out;
+};
+
+ScoredBatch score_batch(const Transformer& transformer, std::span<const Sequence> sequences,
+                        std::span<const Tensor> references, int64_t chunk_bytes) {
   const NoGrad off;
   const Device& device = transformer.head_weight().value().device();
+  PackedBatch packed = pack(sequences, device);
+  const Variable rows = embedding(transformer.hidden(packed.tokens), packed.rows);
+  HeadOutputs out = head(rows, transformer.head_weight(),
+                         {.targets = packed.targets,
+                          .offsets = packed.offsets,
+                          .host_offsets = packed.host_offsets,
+                          .reference = references.empty() ? Tensor() : concatenate(references),
+                          .labels = Tensor::zeros({std::ssize(sequences)}, DType::I32, device),
+                          .objective = {.kind = ObjectiveKind::Lm},
+                          .chunk_bytes = chunk_bytes});
+  return {std::move(packed), std::move(out)};
+}
+
+}  // namespace
+
+ScoredSequences score_sequences(const Transformer& transformer, std::span<const Sequence> sequences,
+                                int64_t micro_batch_tokens, std::span<const Tensor> reference) {
   std::vector<int64_t> lengths;
   for (const Sequence& sequence : sequences) lengths.push_back(sequence.input_tokens());
   ScoredSequences scored{std::vector<Tensor>(sequences.size()), std::vector<double>(sequences.size())};
@@ -36,15 +61,7 @@ ScoredSequences score_sequences(const Transformer& transformer, std::span<const 
       views.push_back(sequences[static_cast<size_t>(member)]);
       if (!reference.empty()) references.push_back(reference[static_cast<size_t>(member)]);
     }
-    const PackedBatch packed = pack(views, device);
-    const Variable rows = embedding(transformer.hidden(packed.tokens), packed.rows);
-    const HeadOutputs out = head(rows, transformer.head_weight(),
-                                 {.targets = packed.targets,
-                                  .offsets = packed.offsets,
-                                  .host_offsets = packed.host_offsets,
-                                  .reference = references.empty() ? Tensor() : concatenate(references),
-                                  .labels = Tensor::zeros({std::ssize(members)}, DType::I32, device),
-                                  .objective = {.kind = ObjectiveKind::Lm}});
+    const auto [packed, out] = score_batch(transformer, views, references, HeadInputs{}.chunk_bytes);
     for (size_t i = 0; i < members.size(); ++i) {
       const auto member = static_cast<size_t>(members[i]);
       scored.log_probabilities[member] =
@@ -53,6 +70,11 @@ ScoredSequences score_sequences(const Transformer& transformer, std::span<const 
     }
   }
   return scored;
+}
+
+Tensor score_alone(const Transformer& transformer, const Sequence& sequence) {
+  const OneThread here;
+  return score_batch(transformer, {&sequence, 1}, {}, kAloneChunkBytes).out.log_probabilities;
 }
 
 double area_under_curve(std::span<const double> scores, const std::vector<bool>& labels) {

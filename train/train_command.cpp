@@ -5,6 +5,7 @@
 #include "train/balance.h"
 #include "train/commands.h"
 #include "train/memory_plan.h"
+#include "train/resume.h"
 #include "train/trainer.h"
 
 namespace prospect {
@@ -34,11 +35,15 @@ void require_fresh_run(const TrainOptions& options) {
 void require_memory(const TrainOptions& options) {
   if (options.memory_gib == 0) return;
   const ModelConfig config = load_config(options.model);
+  std::optional<ModelConfig> reference;
+  if (!options.reference.empty()) reference = load_config(options.reference);
   const MemoryPlan plan = plan_memory(config, {.dtype = parse_dtype(options.dtype),
                                                .micro_batch_tokens = options.micro_batch_tokens,
                                                .gradient_checkpointing = options.gradient_checkpointing,
-                                               .reference = options.objective != "lm"});
-  const double needed = static_cast<double>(plan.total()) / (1 << 30);
+                                               .reference = options.objective != "lm",
+                                               .own_reference = reference ? &*reference : nullptr,
+                                               .threads = omp_get_max_threads()});
+  const double needed = static_cast<double>(plan.most()) / (1 << 30);
   if (needed > options.memory_gib) {
     fail(ExitCode::BadConfig,
          "--memory-gib: the run needs about {:.2f} GiB, more than {:.2f}; lower "
@@ -66,6 +71,19 @@ void set_balanced_weights(TrainOptions& options, const Examples& examples) {
   options.balance = "none";
   fmt::print("weights balanced over the rows kept: desirable {:.4g}, undesirable {:.4g}\n", weights.desirable,
              weights.undesirable);
+}
+
+/// So that the run resumes from any folder.
+void make_paths_absolute(TrainOptions& options) {
+  const auto make_absolute = [](std::string& path) {
+    if (!path.empty()) path = fs::absolute(path).string();
+  };
+  for (std::string* path :
+       {&options.model, &options.data, &options.out, &options.eval_data, &options.reference}) {
+    make_absolute(*path);
+  }
+  const std::string& cache = options.reference_cache;
+  if (cache != "auto" && cache != "none") make_absolute(options.reference_cache);
 }
 
 void warn_of_imbalance(const TrainOptions& options, const Examples& examples) {
@@ -103,14 +121,18 @@ void run_train(TrainOptions options, const FileSystem& system) {
   RunInputs inputs = load_inputs(options, device);
   print_start(options, inputs);
   if (options.balance == "auto") set_balanced_weights(options, inputs.corpus.examples);
-  Trainer trainer(options, inputs, system);
-  if (options.resume) trainer.resume();
-  require_writable_folder(system, options.out);
-  options.resume = false;
-  for (std::string* path :
-       {&options.model, &options.data, &options.out, &options.eval_data, &options.reference}) {
-    if (!path->empty()) *path = fs::absolute(*path).string();  // so that a run resumes from any folder
+  std::optional<Checkpoint> checkpoint;
+  if (options.resume) checkpoint.emplace(checkpoint_to_resume(options, inputs.corpus, system));
+  std::optional<Reference> reference;
+  if (options.objective != "lm") {
+    reference.emplace(options, inputs, checkpoint ? checkpoint->step() : 0, system);
   }
+  require_writable_folder(system, options.out);
+  if (reference) reference->complete();
+  Trainer trainer(options, inputs, reference ? &*reference : nullptr, system);
+  if (checkpoint) trainer.resume(*checkpoint);
+  options.resume = false;
+  make_paths_absolute(options);
   write_atomically(system, fs::path(options.out) / "config.toml", to_toml(options));
   warn_of_imbalance(options, inputs.corpus.examples);
   trainer.run();

@@ -4,8 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/initialise.h"
-#include "train/commands.h"
 #include "train/output_folder.h"
 #include "train/stop_request.h"
 
@@ -15,14 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-ObjectiveKind objective_kind(const std::string& name) {
-  if (name == "lm") return ObjectiveKind::Lm;
-  if (name == "kto-zero" || name == "apo-zero-unpaired") return ObjectiveKind::KtoZero;
-  return name == "kto-edifice" ? ObjectiveKind::KtoEdifice : ObjectiveKind::Kto;
-}
-
 BatchPass::Options pass_options(const TrainOptions& options, const Corpus& corpus) {
-  return {.objective = {.kind = objective_kind(options.objective),
+  return {.objective = {.kind = objective_kind(options),
                         .beta = options.beta,
                         .desirable_weight = options.desirable_weight,
                         .undesirable_weight = options.undesirable_weight,
@@ -34,17 +26,9 @@ BatchPass::Options pass_options(const TrainOptions& options, const Corpus& corpu
           .seed = static_cast<uint64_t>(options.seed)};
 }
 
-/// The plan over all rows of a corpus.
-BatchPlan plan_of(const TrainOptions& options, const Corpus& corpus) {
-  const int64_t micro_batch_rows = options.per_device_train_batch_size;
-  const int64_t batch_rows = micro_batch_rows * options.gradient_accumulation_steps;
-  if (options.compat == "trl") {
-    return BatchPlan::in_blocks(std::ssize(corpus.examples.list), batch_rows, micro_batch_rows);
-  }
-  std::vector<TextKey> texts;
-  for (const Example& example : corpus.examples.list)
-    texts.push_back({example.prompt_text, example.completion_text});
-  return {static_cast<uint64_t>(options.seed), std::move(texts), batch_rows};
+ReferenceLogps logps_of(const Reference* reference) {
+  if (reference == nullptr) return {};
+  return [reference](std::span<const Sequence> sequences) { return reference->log_probabilities(sequences); };
 }
 
 Averaging averaging_of(const TrainOptions& options) {
@@ -56,13 +40,6 @@ OptimizerOptions optimizer_options(const TrainOptions& options) {
           .beta2 = options.adam_beta2,
           .epsilon = options.adam_epsilon,
           .weight_decay = options.weight_decay};
-}
-
-Corpus corpus_for(const TrainOptions& options, const std::string& data) {
-  return load_corpus({.model = options.model,
-                      .data = data,
-                      .max_length = options.max_length,
-                      .label_required = options.objective != "lm"});
 }
 
 std::string summary_line(int64_t step, int64_t steps, const Metrics& metrics) {
@@ -81,24 +58,6 @@ std::string summary_line(int64_t step, int64_t steps, const Metrics& metrics) {
   return text;
 }
 
-/// Which rows a step has follows from these, so a run that goes on keeps them.
-void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
-  const auto require_same = [](const char* option, const auto& is, const auto& was) {
-    if (is != was) {
-      fail(ExitCode::BadConfig, "--{}: the run was started with {}, going on with {} would mix its rows",
-           option, was, is);
-    }
-  };
-  require_same("objective", now.objective, then.objective);
-  require_same("compat", now.compat, then.compat);
-  require_same("seed", now.seed, then.seed);
-  require_same("max-length", now.max_length, then.max_length);
-  require_same("per-device-train-batch-size", now.per_device_train_batch_size,
-               then.per_device_train_batch_size);
-  require_same("gradient-accumulation-steps", now.gradient_accumulation_steps,
-               then.gradient_accumulation_steps);
-}
-
 /// Without a reference there is nothing to report about it.
 Metrics metrics_of(const MetricsWindow& window, const TrainOptions& options) {
   Metrics metrics = window.metrics(options.beta);
@@ -112,37 +71,17 @@ Metrics metrics_of(const MetricsWindow& window, const TrainOptions& options) {
 
 }  // namespace
 
-RunInputs load_inputs(const TrainOptions& options, const Device& device) {
-  Corpus corpus = corpus_for(options, options.data);
-  std::optional<Corpus> held_out;
-  if (!options.eval_data.empty()) held_out = corpus_for(options, options.eval_data);
-  if (!options.reference.empty()) require_shared_tokens(corpus, options.reference);
-  const auto load = [&](const std::string& path, bool trainable) {
-    const LoadOptions load_options{.dtype = parse_dtype(options.dtype), .trainable = trainable};
-    const bool draw = options.from_scratch && (trainable || options.reference.empty());
-    return draw ? random_model(corpus.config, static_cast<uint64_t>(options.seed), load_options, device)
-                : load_model(path, load_options, device);
-  };
-  Model policy = load(options.model, true);
-  std::optional<Model> reference;
-  if (options.objective != "lm") {
-    reference = load(options.reference.empty() ? options.model : options.reference, false);
-  }
-  return {std::move(corpus), std::move(held_out), std::move(policy), std::move(reference)};
-}
-
-Trainer::Trainer(const TrainOptions& options, RunInputs& inputs, const FileSystem& system)
+Trainer::Trainer(const TrainOptions& options, RunInputs& inputs, const Reference* reference,
+                 const FileSystem& system)
     : options_(options),
       inputs_(inputs),
       system_(system),
       communicator_(Communicator::local()),
       policy_(inputs.policy),
-      reference_(inputs.reference ? std::optional<Transformer>(*inputs.reference) : std::nullopt),
       plan_(plan_of(options, inputs.corpus)),
-      steps_(options.max_steps > 0 ? options.max_steps : plan_.steps_in(options.num_train_epochs)),
+      steps_(planned_steps(options, plan_)),
       optimizer_(inputs.policy.parameters, optimizer_options(options)),
-      pass_(policy_, reference_ ? &*reference_ : nullptr, *communicator_,
-            pass_options(options, inputs.corpus)),
+      pass_(policy_, logps_of(reference), *communicator_, pass_options(options, inputs.corpus)),
       window_(averaging_of(options)) {}
 
 void Trainer::run() {
@@ -258,24 +197,10 @@ void Trainer::save() {
                   options_.save_total_limit);
 }
 
-void Trainer::resume() {
-  const fs::path folder = fs::path(options_.out) / "checkpoints";
-  clean_checkpoints(system_, folder);
-  const auto newest =
-      latest_checkpoint(system_, folder, [](const std::string& why) { fmt::print(stderr, "{}\n", why); });
-  if (!newest) fail(ExitCode::MissingInput, "{}: no complete checkpoint to resume from", folder.string());
-  const auto state = nlohmann::json::parse(newest->state());
-  if (state.at("data_digest").get<uint64_t>() != inputs_.corpus.digest) {
-    fail(ExitCode::BadConfig, "{}: is not the file that this run was started with", options_.data);
-  }
-  TrainOptions started;
-  apply_toml(started, state.at("options").get<std::string>(), "state.json");
-  require_same_plan(options_, started);
-  newest->load(state_tensors());
+void Trainer::resume(const Checkpoint& checkpoint) {
+  checkpoint.load(state_tensors());
+  const auto state = nlohmann::json::parse(checkpoint.state());
   done_ = state.at("step").get<int64_t>();
-  if (done_ > steps_) {
-    fail(ExitCode::BadConfig, "--max-steps: the run has made {} steps already, more than {}", done_, steps_);
-  }
   tokens_seen_ = state.at("tokens_seen").get<double>();
   window_.restore(state.at("window").get<std::vector<double>>());
 }

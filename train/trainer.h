@@ -5,36 +5,26 @@
 
 #include "train/batch_pass.h"
 #include "train/checkpoint.h"
-#include "train/corpus.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
-#include "train/options.h"
 #include "train/progress.h"
+#include "train/reference.h"
+#include "train/run_inputs.h"
 #include "train/schedule.h"
 
 namespace prospect {
 
-/// All that a run reads, checked before anything is written.
-struct RunInputs {
-  Corpus corpus;
-  std::optional<Corpus> held_out;
-  Model policy;
-  std::optional<Model> reference;  ///< frozen; absent for the objective lm
-};
-
-/// Throws: Error(MissingInput), Error(BadData), Error(BadConfig).
-RunInputs load_inputs(const TrainOptions& options, const Device& device);
-
 /// The training loop and what it keeps from step to step.
 class Trainer {
  public:
-  /// Keeps a reference to the inputs. The run is read and written through `system`.
-  Trainer(const TrainOptions& options, RunInputs& inputs, const FileSystem& system);
+  /// Keeps references to the inputs and to the reference, which is null for the objective lm. The run is read
+  /// and written through `system`.
+  Trainer(const TrainOptions& options, RunInputs& inputs, const Reference* reference,
+          const FileSystem& system);
 
-  /// Takes up the newest complete checkpoint in the run's folder.
-  /// Throws: Error(MissingInput) if there is none, Error(BadConfig) if the data or the options that plan its
-  /// steps are not those it was made with.
-  void resume();
+  /// Goes on from a checkpoint of this run (train/resume.h). Throws: Error(BadData) if it holds other
+  /// tensors.
+  void resume(const Checkpoint& checkpoint);
 
   /// Trains to the end and writes metrics.jsonl, checkpoints and model/.
   void run();
@@ -53,7 +43,6 @@ class Trainer {
   const FileSystem system_;
   std::unique_ptr<Communicator> communicator_;
   Transformer policy_;
-  std::optional<Transformer> reference_;
   BatchPlan plan_;
   const int64_t steps_;  ///< of the whole run
   Optimizer optimizer_;

@@ -44,13 +44,16 @@ namespace cpu {
 inline constexpr int64_t kFewRows = 8;
 inline constexpr int64_t kTile = 512;
 
-/// Call it from outside parallel regions: the library then uses all threads itself.
+/// The library uses all threads itself, but inside parallel regions none but the caller's.
 /// Throws: Error(Bug) when a size does not fit the library's 32-bit integers.
 template <class T, class Out = T>
 void matmul(const Matmul<T, Out>& args);
 /// 0 unless T is bf16.
 template <class T>
 int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner);
+
+/// What computes products here and the kernels it chose for this processor, in the library's own words.
+const char* matmul_backend();
 
 /// The product in plain loops, as a build without OpenBLAS computes it. T is float or double.
 template <class T>

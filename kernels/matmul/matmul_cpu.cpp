@@ -191,6 +191,14 @@ void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0
 
 }  // namespace
 
+const char* matmul_backend() {
+#ifdef PROSPECT_WITH_OPENBLAS
+  return openblas_get_config();
+#else
+  return "plain loops";
+#endif
+}
+
 template <class T>
 void matmul_plain(const Matmul<T>& args) {
   if (!begin_output(args)) {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_folder.h"
 #include "train/command_line.h"
 
 namespace prospect::test {
@@ -14,8 +16,15 @@ struct CommandResult {
   std::string out, err;
 };
 
+/// Commands of this process keep their caches in a folder of its own, not in the user's.
+inline void use_own_caches() {
+  static const TemporaryFolder folder;
+  ::setenv("XDG_CACHE_HOME", folder.path().c_str(), 1);
+}
+
 /// Runs `prospect WORDS...` in this process.
 inline CommandResult prospect(std::vector<std::string> words) {
+  use_own_caches();
   words.insert(words.begin(), "prospect");
   std::vector<const char*> argv;
   for (const std::string& word : words) argv.push_back(word.c_str());

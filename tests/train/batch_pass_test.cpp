@@ -51,6 +51,13 @@ StepPlan whole_batch(std::span<const Example> examples) {
   return BatchPlan(3, std::move(texts), count).step(0);
 }
 
+/// Computed anew each time.
+ReferenceLogps computed_by(const Transformer& reference) {
+  return [&](std::span<const Sequence> sequences) {
+    return score_sequences(reference, sequences, 1 << 20).log_probabilities;
+  };
+}
+
 struct Setting {
   int64_t micro_batch_tokens = 1 << 20;
   bool gradient_checkpointing = false;
@@ -74,7 +81,7 @@ Outcome run(ObjectiveKind kind, const Setting& setting) {
   const Transformer policy_transformer(policy), reference_transformer(reference);
   const bool lm = kind == ObjectiveKind::Lm;
   const BatchPass pass(
-      policy_transformer, lm ? nullptr : &reference_transformer, *communicator,
+      policy_transformer, lm ? ReferenceLogps() : computed_by(reference_transformer), *communicator,
       {.objective = {.kind = kind, .beta = 0.3, .desirable_weight = 1.2, .undesirable_weight = 0.7},
        .max_length = 64,
        .micro_batch_tokens = setting.micro_batch_tokens,
@@ -120,7 +127,7 @@ TEST(BatchPass, LossGroupsAreStepsOfTheirOwnAveraged) {
   const auto examples = rows_of(11);
   const StepPlan plan = BatchPlan::in_blocks(11, 12, 4).step(0);
   for (const int64_t tokens : {1 << 20, 40, 1}) {
-    const BatchPass pass(policy_transformer, &reference_transformer, *communicator,
+    const BatchPass pass(policy_transformer, computed_by(reference_transformer), *communicator,
                          {.max_length = 64, .micro_batch_tokens = tokens});
     const StepRecord whole = pass.train(examples, plan);
     const auto gradient = to_doubles(policy.parameters.gradients());
@@ -146,7 +153,7 @@ TEST(BatchPass, StartsAtHalfTheMeanWeightWhenPolicyIsReference) {
       random_model(small_config(), 1, {.dtype = DType::F64, .trainable = true}, Device::cpu());
   const Transformer transformer(model);
   const auto communicator = Communicator::local();
-  const BatchPass pass(transformer, &transformer, *communicator,
+  const BatchPass pass(transformer, computed_by(transformer), *communicator,
                        {.objective = {.desirable_weight = 1.2, .undesirable_weight = 0.7}, .max_length = 64});
   const auto examples = rows_of(9);  // rows 0, 3 and 6 are undesirable
   const StepRecord record = pass.evaluate(examples, whole_batch(examples)).record;
@@ -161,7 +168,8 @@ TEST(BatchPass, BatchWithoutPartnersHasZ0OfZero) {
   const Model reference = random_model(small_config(), 2, {.dtype = DType::F64}, Device::cpu());
   const Transformer policy_transformer(policy), reference_transformer(reference);
   const auto communicator = Communicator::local();
-  const BatchPass pass(policy_transformer, &reference_transformer, *communicator, {.max_length = 64});
+  const BatchPass pass(policy_transformer, computed_by(reference_transformer), *communicator,
+                       {.max_length = 64});
   const auto examples = rows_of(4);
   const auto one = std::span(examples).first(1);
   const StepRecord record = pass.evaluate(one, whole_batch(one)).record;
@@ -176,7 +184,8 @@ TEST(BatchPass, LabelsPushInOppositeDirections) {
   const Model reference = random_model(small_config(), 1, {.dtype = DType::F64}, Device::cpu());
   const Transformer policy_transformer(policy), reference_transformer(reference);
   const auto communicator = Communicator::local();
-  const BatchPass pass(policy_transformer, &reference_transformer, *communicator, {.max_length = 64});
+  const BatchPass pass(policy_transformer, computed_by(reference_transformer), *communicator,
+                       {.max_length = 64});
   const auto examples = rows_of(10);
   pass.train(examples, whole_batch(examples));
   const Tensor values = policy.parameters.values(), gradients = policy.parameters.gradients();
@@ -192,7 +201,8 @@ TEST(BatchPass, NamesTheRowsWhoseLossIsNotFinite) {
   const Transformer policy_transformer(policy), reference_transformer(reference);
   policy.parameters["embedding.tokens.weight"].value().data<float>()[0] = std::nanf("");
   const auto communicator = Communicator::local();
-  const BatchPass pass(policy_transformer, &reference_transformer, *communicator, {.max_length = 64});
+  const BatchPass pass(policy_transformer, computed_by(reference_transformer), *communicator,
+                       {.max_length = 64});
   const auto examples = rows_of(4);
   try {
     pass.train(examples, whole_batch(examples));

@@ -96,7 +96,7 @@ TEST(Train, RefusesATruncatedGguf) {
 TEST(Train, EndsWithTheReasonOfACallThatFailed) {
   const TemporaryFolder folder;
   std::vector<std::string> words = train_words(kLlama, kRows, folder / "run");
-  words.insert(words.end(), {"--fault", "write:ENOSPC:1"});
+  words.insert(words.end(), {"--reference-cache", "none", "--fault", "write:ENOSPC:1"});
   const CommandResult result = prospect(words);
   EXPECT_EQ(result.code, 74);
   EXPECT_NE(result.err.find("config.toml: cannot write: No space left on device"), std::string::npos)

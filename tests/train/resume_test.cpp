@@ -116,6 +116,9 @@ TEST(Resume, RefusesOptionsThatWouldMixTheRows) {
     EXPECT_NE(result.err.find(std::string(option) + ": the run was started with"), std::string::npos)
         << result.err;
   }
+  const CommandResult wider = prospect({"train", "--out", folder / "run", "--resume", "--dtype", "f64"});
+  EXPECT_EQ(wider.code, 78);
+  EXPECT_NE(wider.err.find("--dtype: the run was started with f32"), std::string::npos) << wider.err;
   EXPECT_EQ(prospect({"train", "--out", folder / "run", "--resume", "--max-steps", "2"}).code, 0);
 }
 

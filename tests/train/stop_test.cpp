@@ -1,14 +1,11 @@
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <thread>
 
 #include "kernels/common/error.h"
-#include "tests/support/command.h"
+#include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"
 
 namespace prospect::test {
@@ -38,21 +35,6 @@ std::vector<std::string> train_words(const std::string& out, const char* steps) 
           "1"};
 }
 
-/// Starts the program itself: signals end processes, not tests.
-pid_t start(std::vector<std::string> words) {
-  words.insert(words.begin(), PROSPECT_BINARY);
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  const int nowhere = ::open("/dev/null", O_WRONLY);
-  ::dup2(nowhere, STDOUT_FILENO);
-  ::dup2(nowhere, STDERR_FILENO);
-  ::execv(argv[0], argv.data());
-  ::_exit(127);
-}
-
 /// Waits until the run has written its first metrics, for at most 20 seconds.
 bool wait_for_metrics(const std::string& out) {
   for (int i = 0; i < 2000; ++i) {
@@ -68,13 +50,10 @@ TEST_P(Stop, WritesACheckpointFromWhichTheRunEndsInTheSameBytes) {
   // Enough steps that the signal comes long before the last.
   constexpr const char* kSteps = "150";
   const TemporaryFolder folder;
-  const pid_t child = start(train_words(folder / "run", kSteps));
+  const pid_t child = start(train_words(folder / "run", kSteps), folder / "log");
   ASSERT_TRUE(wait_for_metrics(folder / "run"));
   ::kill(child, GetParam());
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ExitCode::Preempted));
+  EXPECT_EQ(exit_code_of(child), static_cast<int>(ExitCode::Preempted)) << read_file(folder / "log");
   EXPECT_FALSE(std::filesystem::exists(folder / "run/model"));
   ASSERT_EQ(prospect({"train", "--out", folder / "run", "--resume"}).code, 0);
   ASSERT_EQ(prospect(train_words(folder / "whole", kSteps)).code, 0);

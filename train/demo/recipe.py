@@ -26,6 +26,7 @@ class Recipe:
             "lr-scheduler-type": "linear",
             "weight-decay": 0,
             "save-steps": 0,
+            "reference-cache": "none",  # every run measures the whole work
             **self.options,
         }
         return [word for name, value in options.items() for word in (f"--{name}", str(value))]

@@ -1,0 +1,56 @@
+#include "train/resume.h"
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/common/check.h"
+
+namespace prospect {
+
+namespace {
+
+/// Which rows a step has follows from these, so a run that goes on keeps them.
+void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
+  const auto require_same = [](const char* option, const auto& is, const auto& was) {
+    if (is != was) {
+      fail(ExitCode::BadConfig, "--{}: the run was started with {}, going on with {} would mix its rows",
+           option, was, is);
+    }
+  };
+  require_same("objective", now.objective, then.objective);
+  require_same("compat", now.compat, then.compat);
+  require_same("seed", now.seed, then.seed);
+  require_same("max-length", now.max_length, then.max_length);
+  require_same("per-device-train-batch-size", now.per_device_train_batch_size,
+               then.per_device_train_batch_size);
+  require_same("gradient-accumulation-steps", now.gradient_accumulation_steps,
+               then.gradient_accumulation_steps);
+}
+
+}  // namespace
+
+Checkpoint checkpoint_to_resume(const TrainOptions& options, const Corpus& corpus, const FileSystem& system) {
+  const std::filesystem::path folder = std::filesystem::path(options.out) / "checkpoints";
+  clean_checkpoints(system, folder);
+  auto newest =
+      latest_checkpoint(system, folder, [](const std::string& why) { fmt::print(stderr, "{}\n", why); });
+  if (!newest) fail(ExitCode::MissingInput, "{}: no complete checkpoint to resume from", folder.string());
+  const auto state = nlohmann::json::parse(newest->state());
+  if (state.at("data_digest").get<uint64_t>() != corpus.digest) {
+    fail(ExitCode::BadConfig, "{}: is not the file that this run was started with", options.data);
+  }
+  TrainOptions started;
+  apply_toml(started, state.at("options").get<std::string>(), "state.json");
+  require_same_plan(options, started);
+  if (options.dtype != started.dtype) {
+    fail(ExitCode::BadConfig, "--dtype: the run was started with {}, which is what its checkpoints hold",
+         started.dtype);
+  }
+  const int64_t steps = planned_steps(options, plan_of(options, corpus));
+  if (newest->step() > steps) {
+    fail(ExitCode::BadConfig, "--max-steps: the run has made {} steps already, more than {}", newest->step(),
+         steps);
+  }
+  return std::move(*newest);
+}
+
+}  // namespace prospect

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "train/checkpoint.h"
+#include "train/run_inputs.h"
+
+namespace prospect {
+
+/// The newest complete checkpoint in the run's folder. Cleans up what an interrupted save left there.
+/// Throws: Error(MissingInput) if there is none, Error(BadConfig) if the data, the dtype or the options that
+/// plan its steps are not those it was made with.
+Checkpoint checkpoint_to_resume(const TrainOptions& options, const Corpus& corpus, const FileSystem& system);
+
+}  // namespace prospect
