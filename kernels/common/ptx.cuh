@@ -26,6 +26,13 @@ __device__ inline float exp2_approximate(float x) {
   return y;
 }
 
+/// 1 / x to within 1 unit in the last place; results below the smallest normal number become 0.
+__device__ inline float reciprocal_approximate(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// The larger of the two, NaN where one of them is (fmaxf takes the other).
 __device__ inline float max_or_nan(float a, float b) {
   float y;

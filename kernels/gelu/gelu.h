@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// The Gaussian error linear unit, element by element.
 ///   Exact: y = x Phi(x), Phi the standard normal distribution function
@@ -42,5 +43,13 @@ void gelu_forward(const GeluForward<T>& args);
 template <class T>
 void gelu_backward(const GeluBackward<T>& args);
 }  // namespace cpu
+
+/// On device memory; float and bf16. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void gelu_forward(const GeluForward<T>& args, Stream stream);
+template <class T>
+void gelu_backward(const GeluBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

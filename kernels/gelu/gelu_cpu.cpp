@@ -4,6 +4,7 @@
 
 #include "kernels/common/fast_math.h"
 #include "kernels/common/parallel.h"
+#include "kernels/gelu/scaled_tail.h"
 
 namespace prospect::kernels::cpu {
 
@@ -15,25 +16,9 @@ struct Term {
   C y, slope;
 };
 
-/// Phi(-x) exp(x^2 / 2) for x in [0, 13.3]: within 3e-7 of it, relatively. A polynomial in t = 1 / (1 + 0.35
-/// x), interpolated at Chebyshev nodes.
-inline float scaled_tail(float x) {
-  const float t = 1 / (1 + 0.35f * x);
-  float p = -0x1.e49504p-6f;
-  p = p * t + 0x1.2b263ep-3f;
-  p = p * t - 0x1.0a4610p-2f;
-  p = p * t + 0x1.500086p-3f;
-  p = p * t - 0x1.b0e8d0p-6f;
-  p = p * t + 0x1.b5c418p-4f;
-  p = p * t + 0x1.e976e2p-4f;
-  p = p * t + 0x1.1e8706p-3f;
-  p = p * t + 0x1.1df094p-3f;
-  return p * t;
-}
-
 /// The normal distribution function at x, where gauss = exp(-x^2 / 2), which vanishes beyond 13.3.
 inline float normal_distribution(float x, float gauss) {
-  const float tail = gauss * scaled_tail(std::fabs(x));
+  const float tail = gauss * scaled_tail(1 / (1 + kTailSlope * std::fabs(x)));
   return x < 0 ? tail : 1 - tail;
 }
 inline double normal_distribution(double x, double) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// The residual connection.
 ///   y = x + branch,   dx = dy,   dbranch = dy
@@ -34,5 +35,13 @@ void residual_add_forward(const ResidualAddForward<T>& args);
 template <class T>
 void residual_add_backward(const ResidualAddBackward<T>& args);
 }  // namespace cpu
+
+/// On device memory; float and bf16. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void residual_add_forward(const ResidualAddForward<T>& args, Stream stream);
+template <class T>
+void residual_add_backward(const ResidualAddBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// The gated unit of Llama-like feed-forward layers.
 ///   y = silu(gate) * up,   silu(g) = g s,   s = sigmoid(g)
@@ -33,5 +34,13 @@ void swiglu_forward(const SwigluForward<T>& args);
 template <class T>
 void swiglu_backward(const SwigluBackward<T>& args);
 }  // namespace cpu
+
+/// On device memory; float and bf16. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void swiglu_forward(const SwigluForward<T>& args, Stream stream);
+template <class T>
+void swiglu_backward(const SwigluBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
