@@ -71,7 +71,7 @@ inline SineCosine<double> fast_sine_cosine(double angle) {
   return {std::sin(angle), std::cos(angle)};
 }
 template <>
-inline SineCosine<float> fast_sine_cosine(double angle) {
+constexpr SineCosine<float> fast_sine_cosine(double angle) {
   constexpr double kRound = 0x1.8p52;
   constexpr double kQuarterHigh = 0x1.921fb544p+0, kQuarterLow = 0x1.0b4611a626331p-34;  // pi / 2
   const double shifted = angle * 0x1.45f306dc9c883p-1 + kRound;

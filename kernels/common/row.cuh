@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "kernels/common/grad_mode.h"
 #include "kernels/common/reduce.cuh"
@@ -57,15 +56,6 @@ __device__ void team_sums(float (&values)[kCount], float (&partial)[kCount][kWar
   ptx::barrier(1 + threadIdx.y, blockDim.x);
 #pragma unroll
   for (int i = 0; i < kCount; ++i) values[i] = warp_sum(lane < warps ? partial[i][first + lane] : 0.0f);
-}
-
-/// Whether every row of `columns` elements of each of these arrays starts at a multiple of 16 bytes. Null
-/// pointers do not matter.
-template <class T>
-bool rows_in_vectors(int64_t columns, std::initializer_list<const T*> arrays) {
-  return columns % kVector<T> == 0 && std::all_of(arrays.begin(), arrays.end(), [](const T* array) {
-           return reinterpret_cast<uintptr_t>(array) % 16 == 0;
-         });
 }
 
 /// Which elements a thread holds: its share of the 32 kRowValues consecutive ones that its warp takes. With

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "kernels/common/bf16.h"
+#include "kernels/common/grad_mode.h"
 #include "kernels/common/ptx.cuh"
 
 /// Values in memory, as float in registers: one by one, or as many as 16 bytes hold.
@@ -75,6 +76,40 @@ __device__ inline void store_four(float* to, const float* values) {
 __device__ inline void store_four(bf16* to, const float* values) {
   __stwb(reinterpret_cast<uint2*>(to),
          make_uint2(ptx::round_to_bf16x2(values[0], values[1]), ptx::round_to_bf16x2(values[2], values[3])));
+}
+
+/// Whether every row of `columns` elements of each of these arrays starts at a multiple of 16 bytes. Null
+/// pointers do not matter.
+template <class T>
+bool rows_in_vectors(int64_t columns, std::initializer_list<const T*> arrays) {
+  return columns % kVector<T> == 0 && std::all_of(arrays.begin(), arrays.end(), [](const T* array) {
+           return reinterpret_cast<uintptr_t>(array) % 16 == 0;
+         });
+}
+
+/// One value, or a vector of them where kCount is kVector<T>.
+template <int kCount, class T>
+__device__ void load_piece(const T* from, float (&values)[kCount]) {
+  if constexpr (kCount == 1) {
+    values[0] = load_one(from);
+  } else {
+    load_vector(from, values);
+  }
+}
+/// Requires: mode is not Ignore.
+template <int kCount, class T>
+__device__ void put_piece(T* to, float (&values)[kCount], GradMode mode) {
+  if (mode == GradMode::Accumulate) {
+    float before[kCount];
+    load_piece(to, before);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) values[i] += before[i];
+  }
+  if constexpr (kCount == 1) {
+    store_one(to, values[0]);
+  } else {
+    store_vector(to, values);
+  }
 }
 
 }  // namespace prospect::kernels::cuda

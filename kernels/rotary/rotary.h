@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Rotary position embedding of packed rows of queries, keys and values, [heads + 2 kv_heads, head_dim] each.
 ///   With a = position * inverse_frequencies[i], for i < head_dim / 2 of every query and key head:
@@ -17,8 +18,8 @@ namespace prospect::kernels {
 /// What forward and backward share.
 template <class T>
 struct RotaryRows {
-  compute_t<T>* scratch;              ///< rotary_scratch_bytes(): cosines and sines of each token
-  const int32_t* positions;           ///< [tokens]
+  compute_t<T>* scratch;     ///< rotary_scratch_bytes(): cosines and sines of each token; not used on CUDA
+  const int32_t* positions;  ///< [tokens]
   const double* inverse_frequencies;  ///< [head_dim / 2]
   int64_t tokens, heads, kv_heads;
   int64_t head_dim;  ///< even
@@ -47,5 +48,14 @@ void rotary_backward(const RotaryBackward<T>& args);
 template <class T>
 int64_t rotary_scratch_bytes(int64_t tokens, int64_t head_dim);
 }  // namespace cpu
+
+/// On device memory; float and bf16, heads of at most 2048 elements. Returns once the work is queued on
+/// `stream`.
+namespace cuda {
+template <class T>
+void rotary_forward(const RotaryForward<T>& args, Stream stream);
+template <class T>
+void rotary_backward(const RotaryBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
