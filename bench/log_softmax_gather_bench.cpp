@@ -29,7 +29,8 @@ void log_softmax_gather_forward(benchmark::State& state) {
                                                      .logits = b.logits.data<float>(),
                                                      .targets = b.targets.data<int32_t>(),
                                                      .rows = rows,
-                                                     .columns = columns});
+                                                     .columns = columns,
+                                                     .stride = columns});
   }
   report(state, 4.0 * rows * columns, 6.0 * rows * columns);
 }
@@ -46,7 +47,8 @@ void log_softmax_gather_backward(benchmark::State& state) {
                                                       .row_slopes = b.means.data<float>(),
                                                       .targets = b.targets.data<int32_t>(),
                                                       .rows = rows,
-                                                      .columns = columns});
+                                                      .columns = columns,
+                                                      .stride = columns});
   }
   report(state, 2.0 * 4 * rows * columns, 2.0 * rows * columns);
 }

@@ -21,7 +21,8 @@ Work forward(Arrays& arrays, int64_t rows, int64_t columns) {
                                                      .logits = arrays.normal<float>(rows * columns),
                                                      .targets = arrays.given(targets(rows, columns)),
                                                      .rows = rows,
-                                                     .columns = columns};
+                                                     .columns = columns,
+                                                     .stride = columns};
   return {.bytes = static_cast<double>(rows * (columns + 5) * 4), .run = [=](kernels::cuda::Stream stream) {
             kernels::cuda::log_softmax_gather_forward(args, stream);
           }};
@@ -36,7 +37,8 @@ Work backward(Arrays& arrays, int64_t rows, int64_t columns) {
       .row_slopes = arrays.normal<float>(rows),
       .targets = arrays.given(targets(rows, columns)),
       .rows = rows,
-      .columns = columns};
+      .columns = columns,
+      .stride = columns};
   const int64_t bytes = rows * columns * (4 + static_cast<int64_t>(sizeof(T))) + rows * 12;
   return {.bytes = static_cast<double>(bytes), .run = [=](kernels::cuda::Stream stream) {
             kernels::cuda::log_softmax_gather_backward(args, stream);

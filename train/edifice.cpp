@@ -63,7 +63,8 @@ Tensor logits_gradient(const Tensor& logits, const Tensor& log_sum_exp, const Te
                                                 .row_slopes = row_slopes.data(),
                                                 .targets = effective_targets(targets, mask).data(),
                                                 .rows = rows,
-                                                .columns = logits.size(2)});
+                                                .columns = logits.size(2),
+                                                .stride = logits.size(2)});
   return gradient;
 }
 
@@ -183,7 +184,8 @@ Variable compute_logprobs(const Variable& logits, const Tensor& targets, const T
                                                  .logits = x.data<T>(),
                                                  .targets = effective_targets(targets, mask).data(),
                                                  .rows = targets.count(),
-                                                 .columns = x.size(2)});
+                                                 .columns = x.size(2),
+                                                 .stride = x.size(2)});
     sum_positions<T>(sums, rows, mask);
   });
   return record(sums, {logits},

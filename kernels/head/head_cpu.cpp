@@ -128,7 +128,8 @@ class HeadPass {
                                    .logits = logits_,
                                    .targets = args_.targets + rows.begin,
                                    .rows = rows.end - rows.begin,
-                                   .columns = args_.vocabulary});
+                                   .columns = args_.vocabulary,
+                                   .stride = args_.vocabulary});
   }
 
   void apply_objective(int64_t first, int64_t last) {
@@ -174,7 +175,8 @@ class HeadPass {
                                     .row_slopes = row_slopes_ + rows.begin,
                                     .targets = args_.targets + rows.begin,
                                     .rows = count,
-                                    .columns = args_.vocabulary});
+                                    .columns = args_.vocabulary,
+                                    .stride = args_.vocabulary});
     if (args_.dhidden) {
       matmul<T>({.y = args_.dhidden + rows.begin * args_.columns,
                  .scratch = matmul_scratch_,

@@ -24,6 +24,7 @@ struct LogSoftmaxGatherForward {
   const C* logits;         ///< [rows, columns]
   const int32_t* targets;  ///< [rows], in [0, columns)
   int64_t rows, columns;
+  int64_t stride;  ///< elements from one row of logits to the next
 };
 
 /// gradient = row_slopes * (onehot(target) - softmax(logits)), rounded once to T, the operand type of the
@@ -36,6 +37,7 @@ struct LogSoftmaxGatherBackward {
   const compute_t<T>* row_slopes;   ///< [rows]: d(loss)/d(log p_target)
   const int32_t* targets;           ///< [rows]
   int64_t rows, columns;
+  int64_t stride;  ///< elements from one row to the next, of logits and of gradients
 };
 
 namespace cpu {

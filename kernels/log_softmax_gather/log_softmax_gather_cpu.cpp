@@ -75,7 +75,7 @@ void log_softmax_gather_forward(const LogSoftmaxGatherForward<C>& args) {
           "log_softmax_gather: target {} of row {} is not in [0, {})", args.targets[row], row, columns);
   }
   parallel_for(args.rows, [&](int64_t row) {
-    const C* x = args.logits + row * columns;
+    const C* x = args.logits + row * args.stride;
     const C largest = maximum(x, columns);
     const double sum = total(x, columns);
     const RowSums sums = softmax_sums(x, largest, columns);
@@ -93,8 +93,8 @@ void log_softmax_gather_backward(const LogSoftmaxGatherBackward<T>& args) {
   using C = compute_t<T>;
   const int64_t columns = args.columns;
   parallel_for(args.rows, [&](int64_t row) {
-    const C* x = args.logits + row * columns;
-    T* gradient = args.gradient + row * columns;
+    const C* x = args.logits + row * args.stride;
+    T* gradient = args.gradient + row * args.stride;
     const C log_sum_exp = args.log_sum_exp[row], slope = args.row_slopes[row];
     // expm1 keeps the digits of 1 - p where the target is almost certain.
     const C at_target = -slope * std::expm1(x[args.targets[row]] - log_sum_exp);

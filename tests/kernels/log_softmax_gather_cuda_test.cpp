@@ -27,7 +27,8 @@ Statistics<double> forward_cpu(const std::vector<float>& logits, const std::vect
                                                     .logits = x.data(),
                                                     .targets = targets.data(),
                                                     .rows = std::ssize(targets),
-                                                    .columns = std::ssize(logits) / std::ssize(targets)});
+                                                    .columns = std::ssize(logits) / std::ssize(targets),
+                                                    .stride = std::ssize(logits) / std::ssize(targets)});
   return out;
 }
 
@@ -44,7 +45,8 @@ Statistics<float> forward_cuda(const std::vector<float>& logits, const std::vect
                                              .logits = x.data(),
                                              .targets = device_targets.data(),
                                              .rows = std::ssize(targets),
-                                             .columns = std::ssize(logits) / std::ssize(targets)},
+                                             .columns = std::ssize(logits) / std::ssize(targets),
+                                             .stride = std::ssize(logits) / std::ssize(targets)},
                                             nullptr);
   return {log_probabilities.values(), log_sum_exp.values(), entropies.values(), means.values()};
 }
@@ -60,7 +62,8 @@ std::vector<double> backward_cpu(const std::vector<float>& logits, const std::ve
                                                      .row_slopes = row_slopes.data(),
                                                      .targets = targets.data(),
                                                      .rows = std::ssize(targets),
-                                                     .columns = std::ssize(logits) / std::ssize(targets)});
+                                                     .columns = std::ssize(logits) / std::ssize(targets),
+                                                     .stride = std::ssize(logits) / std::ssize(targets)});
   return gradient;
 }
 
@@ -79,7 +82,8 @@ std::vector<T> backward_cuda(const std::vector<float>& logits, const std::vector
                                                    .row_slopes = row_slopes.data(),
                                                    .targets = device_targets.data(),
                                                    .rows = std::ssize(targets),
-                                                   .columns = std::ssize(logits) / std::ssize(targets)},
+                                                   .columns = std::ssize(logits) / std::ssize(targets),
+                                                   .stride = std::ssize(logits) / std::ssize(targets)},
                                                   nullptr);
   };
   if constexpr (std::is_same_v<T, float>) {

@@ -28,7 +28,8 @@ Statistics<C> forward(const std::vector<C>& logits, const std::vector<int32_t>& 
                                                .logits = logits.data(),
                                                .targets = targets.data(),
                                                .rows = std::ssize(targets),
-                                               .columns = std::ssize(logits) / std::ssize(targets)});
+                                               .columns = std::ssize(logits) / std::ssize(targets),
+                                               .stride = std::ssize(logits) / std::ssize(targets)});
   return out;
 }
 
@@ -45,7 +46,8 @@ std::vector<double> backward(std::vector<C> logits, const std::vector<int32_t>& 
                                                 .row_slopes = slopes.data(),
                                                 .targets = targets.data(),
                                                 .rows = std::ssize(targets),
-                                                .columns = std::ssize(logits) / std::ssize(targets)});
+                                                .columns = std::ssize(logits) / std::ssize(targets),
+                                                .stride = std::ssize(logits) / std::ssize(targets)});
   std::vector<double> values;
   for (size_t i = 0; i < logits.size(); ++i) values.push_back(static_cast<double>(load(gradient[i])));
   return values;
