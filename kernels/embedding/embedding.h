@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Rows of a table by id, and the sum of their gradients.
 ///   y[t] = table[ids[t]],   dtable[v] = sum of dy[t] over t with ids[t] = v, in the order of t
@@ -45,5 +46,17 @@ template <class T>
 void embedding_backward(const EmbeddingBackward<T>& args);
 
 }  // namespace cpu
+
+/// On device memory; float and bf16. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void embedding_forward(const EmbeddingForward<T>& args, Stream stream);
+
+/// Order and starts are those of cpu::embedding_order(). A row's tokens are summed in order, those of a long
+/// run in eight consecutive parts: the same bits whatever else is in the batch. Overwrite clears the whole
+/// table first.
+template <class T>
+void embedding_backward(const EmbeddingBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
