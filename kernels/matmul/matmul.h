@@ -37,6 +37,7 @@ struct MatmulBiasBackward {
   GradMode dbias_mode;
   const T* dy;  ///< [rows, columns]
   int64_t rows, columns;
+  compute_t<T>* scratch = nullptr;  ///< cuda::matmul_bias_backward_scratch_bytes(); the CPU needs none
 };
 
 namespace cpu {
@@ -96,6 +97,11 @@ int64_t matmul_scratch_bytes();
 void matmul_tiled(const Matmul<float>& args, Stream stream);
 void matmul_tiled(const Matmul<bf16>& args, Stream stream);
 void matmul_tiled(const Matmul<bf16, float>& args, Stream stream);
+
+/// Float and bf16; dy is read once. Sums in float, in an order that depends on the shape alone.
+template <class T>
+void matmul_bias_backward(const MatmulBiasBackward<T>& args, Stream stream);
+int64_t matmul_bias_backward_scratch_bytes(int64_t columns);
 
 }  // namespace cuda
 

@@ -180,5 +180,40 @@ TEST_F(MatmulCuda, TheSameBitsEveryTimeAndInAnyShape) {
   EXPECT_EQ(one.values(), std::vector<float>(all.end() - 8, all.end()));
 }
 
+/// dbias on the device beside the same on the CPU in double.
+template <class T>
+void check_bias(int64_t rows, int64_t columns, GradMode mode, size_t skip = 0) {
+  SCOPED_TRACE(testing::Message() << rows << " x " << columns);
+  const auto dy = random_values<T>(rows * columns, 1), before = random_values<T>(columns, 2);
+  const auto exact_dy = doubles(dy);
+  auto dbias = doubles(before);
+  kernels::cpu::matmul_bias_backward<double>(
+      {.dbias = dbias.data(), .dbias_mode = mode, .dy = exact_dy.data(), .rows = rows, .columns = columns});
+  DeviceBuffer<T> device_dy(dy, skip), device_dbias(before);
+  DeviceBuffer<float> scratch(
+      static_cast<size_t>(kernels::cuda::matmul_bias_backward_scratch_bytes(columns)) / sizeof(float));
+  kernels::cuda::matmul_bias_backward<T>({.dbias = device_dbias.data(),
+                                          .dbias_mode = mode,
+                                          .dy = device_dy.data(),
+                                          .rows = rows,
+                                          .columns = columns,
+                                          .scratch = scratch.data()},
+                                         nullptr);
+  // At most `rows` roundings of partial sums, which stay below 5 sqrt(rows); then dbias is rounded once.
+  const double sum = 5 * std::sqrt(static_cast<double>(rows)) * static_cast<double>(rows + 2) * 0x1p-24;
+  expect_near(device_dbias.values(), dbias, sum + (sizeof(T) == 2 ? unit<T>() : 0), "dbias");
+}
+
+TEST_F(MatmulCuda, BiasGradientsAgreeWithTheCpuInDouble) {
+  // One row; a ragged strip, in vectors and not; rows of several blocks, the last of them ragged.
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 4}, {3, 1}, {40, 132}, {70, 257}}) {
+    check_bias<float>(rows, columns, GradMode::Overwrite);
+    check_bias<bf16>(rows, columns, GradMode::Accumulate);
+  }
+  check_bias<bf16>(70, 132, GradMode::Overwrite, 1);
+  check_bias<float>(0, 5, GradMode::Overwrite);
+  check_bias<float>(4, 5, GradMode::Ignore);
+}
+
 }  // namespace
 }  // namespace prospect::test
