@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 #include "kernels/kto/objective.h"
 
 /// The language model's head and the objective in one pass over chunks of whole sequences.
@@ -42,7 +43,8 @@ struct HeadForward {
   const double* given_slopes;     ///< [sequences]; null: the objective's own
   Objective objective;
   int64_t rows, columns, vocabulary, sequences;
-  int64_t chunk_bytes;  ///< logits (and gradients of another type) held at a time; at least one row is
+  int64_t chunk_bytes;        ///< logits (and gradients of another type) held at a time; at least one row is
+  int32_t* finite = nullptr;  ///< [1]: see KtoForward; null: not wanted
 };
 
 namespace cpu {
@@ -52,5 +54,16 @@ void head_forward(const HeadForward<T>& args);
 template <class T>
 int64_t head_scratch_bytes(int64_t rows, int64_t columns, int64_t vocabulary, int64_t chunk_bytes);
 }  // namespace cpu
+
+/// On device memory (host_offsets apart); float and bf16. The same chunks in the same order; nothing is
+/// allocated, and nothing is waited for. Returns once the work is queued on `stream`.
+namespace cuda {
+class MatmulLibrary;
+
+template <class T>
+void head_forward(const HeadForward<T>& args, MatmulLibrary& library, Stream stream);
+template <class T>
+int64_t head_scratch_bytes(int64_t rows, int64_t columns, int64_t vocabulary, int64_t chunk_bytes);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
