@@ -15,6 +15,16 @@ __device__ inline C warp_sum(C value) {
   return value;
 }
 
+/// The sum over groups of `lanes` neighbouring lanes, a power of 2, in each of them. Requires: the whole warp
+/// takes part.
+template <class C>
+__device__ inline C lane_sum(C value, int lanes) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2) {
+    value += __shfl_xor_sync(0xffffffffu, value, distance);
+  }
+  return value;
+}
+
 /// Sums of kCount values over the block, in every thread; one barrier. Requires: whole warps, at most 32, all
 /// of which take part. `partial` may be used again after one more barrier of the block.
 template <class C, int kCount>

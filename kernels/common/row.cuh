@@ -64,11 +64,14 @@ __device__ void team_sums(float (&values)[kCount], float (&partial)[kCount][kWar
 template <class T, bool kVectors>
 struct RowSlice {
   int columns;
+  /// Neighbouring lanes that hold a row of at most lanes * kRowValues elements, a power of 2: a warp has a
+  /// slice of several such rows, each of its own pointer.
+  int lanes = kWarp;
 
   __device__ int column(int i) const {
     constexpr int kCount = kVectors ? kVector<T> : 1;
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-    return warp * (kWarp * kRowValues) + lane * kCount + i / kCount * (kWarp * kCount) + i % kCount;
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x & (lanes - 1);
+    return warp * (kWarp * kRowValues) + lane * kCount + i / kCount * (lanes * kCount) + i % kCount;
   }
   __device__ bool has(int i) const { return column(i) < columns; }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Root-mean-square normalisation of every query and key head of packed rows of queries, keys and values,
 /// [heads + 2 kv_heads, head_dim] each. For a head x of a token, with the weight of the queries or of the
@@ -57,5 +58,15 @@ void qk_norm_backward(const QkNormBackward<T>& args);
 template <class T>
 int64_t qk_norm_backward_scratch_bytes(int64_t head_dim);
 }  // namespace cpu
+
+/// On device memory; float and bf16, heads of at most 512 elements and fewer than 2^31 of them. Sums are
+/// taken in an order that depends on the shape alone. Returns once the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void qk_norm_forward(const QkNormForward<T>& args, Stream stream);
+template <class T>
+void qk_norm_backward(const QkNormBackward<T>& args, Stream stream);
+int64_t qk_norm_backward_scratch_bytes(int64_t head_dim);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
