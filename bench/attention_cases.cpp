@@ -59,6 +59,7 @@ Work forward(Arrays& arrays, const Shape& shape) {
   return {.bytes = static_cast<double>(elements * static_cast<int64_t>(sizeof(T)) +
                                        4 * shape.tokens() * shape.heads),
           .flops = 4 * shape.pairs() * static_cast<double>(shape.head_dim),
+          .in_bf16 = sizeof(T) == 2,
           .run = [=](kernels::cuda::Stream stream) { kernels::cuda::attention_forward(args, stream); }};
 }
 

@@ -54,9 +54,13 @@ class Arrays {
 
 /// One call of an operation at a shape.
 struct Work {
-  double bytes;      ///< each input read once, each output written once
-  double flops = 0;  ///< of matrix products, as the operation's definition counts them; 0: it has none
+  double bytes;         ///< each input read once, each output written once
+  double flops = 0;     ///< of matrix products, as the operation's definition counts them; 0: it has none
+  bool in_bf16 = true;  ///< the products: on tensor cores, not in float
   std::function<void(kernels::cuda::Stream)> run;
+  /// The same work by a library, timed beside it on a device. Empty: there is none.
+  std::string peer = {};
+  std::function<void(kernels::cuda::Stream)> run_peer = {};
   /// Why the call may move more bytes, in worse order, than the rules of bench/README.md allow. Empty: it may
   /// not.
   std::string excuse = {};

@@ -107,7 +107,7 @@ std::vector<std::string> case_row(const std::string& name, const Work& work,
     for (const double each : all.of) row.push_back(cell(each));
     row.push_back(kResources[bounds.bound()]);
     row.push_back(cell(most / machine.clock_hz * 1e6));
-    row.push_back(cell(ideal_seconds(work.bytes, work.flops, machine) * 1e6));
+    row.push_back(cell(ideal_seconds(work.bytes, work.flops, work.in_bf16, machine) * 1e6));
   }
   return row;
 }

@@ -52,6 +52,10 @@ KernelWork work_of(const Launch& launch) {
     work.global_requests += static_cast<double>(global.requests) * scale;
     work.sectors += static_cast<double>(global.units) * scale;
     work.least_sectors += static_cast<double>(global.least) * scale;
+    if (shared.requests == 0) {
+      const double bytes = static_cast<double>(global.units * emulator::kSectorBytes);
+      work.cache_passes += std::max(static_cast<double>(global.requests), bytes / kWavefrontBytes) * scale;
+    }
     work.shared_requests += static_cast<double>(shared.requests) * scale;
     work.wavefronts += static_cast<double>(shared.units) * scale;
     work.least_wavefronts += static_cast<double>(shared.least) * scale;
@@ -80,6 +84,7 @@ KernelWork& KernelWork::operator+=(const KernelWork& other) {
   least_sectors += other.least_sectors;
   wavefronts += other.wavefronts;
   least_wavefronts += other.least_wavefronts;
+  cache_passes += other.cache_passes;
   cache_bytes += other.cache_bytes;
   memory_bytes += other.memory_bytes;
   return *this;

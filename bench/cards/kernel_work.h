@@ -18,8 +18,10 @@ struct KernelWork {
   int shared_bytes = 0;       ///< of a block
   InstructionCost cost = {};  ///< of all warps
   double global_requests = 0, shared_requests = 0;
-  double sectors = 0, least_sectors = 0;  ///< of global memory, as threads ask for them
-  double wavefronts = 0, least_wavefronts = 0;
+  double sectors = 0, least_sectors = 0;        ///< of global memory, as threads ask for them
+  double wavefronts = 0, least_wavefronts = 0;  ///< of shared memory
+  /// Passes of loads and stores through the first-level cache. Asynchronous copies make theirs as wavefronts.
+  double cache_passes = 0;
   double cache_bytes = 0;   ///< moved between the second-level cache and multiprocessors
   double memory_bytes = 0;  ///< moved to and from device memory
 

@@ -14,9 +14,7 @@ Clocks predict(const KernelWork& work, const Machine& machine) {
   // Blocks of the busiest multiprocessor, as a part of all. A launch begins when the one before has ended.
   const double launches = work.launches, each = work.blocks / launches;
   const double part = std::ceil(each / machine.multiprocessors) / each;
-  const double first_level =
-      work.wavefronts + work.cost.exchange +
-      std::max(work.global_requests, work.sectors * emulator::kSectorBytes / kWavefrontBytes);
+  const double first_level = work.wavefronts + work.cost.exchange + work.cache_passes;
   return {{work.cost.tensor_flops * part / machine.tensor_flops,
            work.cost.special * kWarp * part / machine.special, work.cost.fp32 * kWarp * part / machine.fp32,
            work.cost.integer * kWarp * part / machine.integer, work.cost.fp64 * kWarp * part / machine.fp64,
@@ -35,9 +33,10 @@ int resident_warps(int threads, int registers, int shared_bytes, const Machine& 
   return std::min({by_registers, by_shared, by_threads, kMostBlocks}) * warps;
 }
 
-double ideal_seconds(double bytes, double flops, const Machine& machine) {
+double ideal_seconds(double bytes, double flops, bool in_bf16, const Machine& machine) {
+  const double flops_of_one = in_bf16 ? machine.tensor_flops : 2 * machine.fp32;
   return std::max(bytes / machine.memory_bytes_per_second,
-                  flops / (machine.tensor_flops * machine.multiprocessors * machine.clock_hz));
+                  flops / (flops_of_one * machine.multiprocessors * machine.clock_hz));
 }
 
 }  // namespace prospect::bench

@@ -24,7 +24,8 @@ Clocks predict(const KernelWork& work, const Machine& machine);
 /// Warps that a multiprocessor holds at a time. Zero: it cannot run a block.
 int resident_warps(int threads, int registers, int shared_bytes, const Machine& machine);
 
-/// The seconds that a device needs at least for so much, at its documented rates.
-double ideal_seconds(double bytes, double flops, const Machine& machine);
+/// The seconds that a device needs at least for so much, at its documented rates: for so many bytes of its
+/// memory, and for matrix products on tensor cores, or in float.
+double ideal_seconds(double bytes, double flops, bool in_bf16, const Machine& machine);
 
 }  // namespace prospect::bench

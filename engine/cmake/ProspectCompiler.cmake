@@ -16,7 +16,10 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3")
 # GCC 12 sees an overflow in fmt 9 and an overlap in std::string that are none.
 add_compile_options("$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-stringop-overflow;-Wno-restrict>")
 # Without errno and traps the compiler may vectorise; the order of floating-point sums stays as written.
-add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Werror;-fno-math-errno;-fno-trapping-math>")
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-fno-math-errno;-fno-trapping-math>")
+if(PROSPECT_WARNINGS_ARE_ERRORS)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Werror>")
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-march=${PROSPECT_CPU_ARCH}>")
 endif()

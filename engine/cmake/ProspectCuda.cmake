@@ -1,5 +1,6 @@
 # CUDA is optional: AUTO takes it where a compiler is found, ON demands it, OFF builds without a toolkit.
 set(PROSPECT_CUDA_FOUND OFF)
+set(PROSPECT_PORTABLE_ARCHITECTURES 80 CACHE STRING "what portable kernels are compiled for; the emulator needs PTX of 80")
 if(NOT PROSPECT_CUDA STREQUAL "OFF")
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real)

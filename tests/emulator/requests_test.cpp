@@ -115,9 +115,9 @@ TEST(Requests, ASampleOfBlocksLiesEvenlyInTheGrid) {
   const std::string body = R"(mov.u32 %w1, %ctaid.x;
 red.global.add.u32 [%out], %w1;
 red.global.add.u32 [%out+8], 1;)";
-  for (const uint32_t blocks : {1u, 3u, 16u, 17u, 31u, 1001u}) {
+  for (const uint32_t blocks : {1u, 3u, 33u, 34u, 65u, 1001u}) {
     const auto words = harness.run(body, std::vector<uint64_t>(2), std::vector<uint64_t>(1), 1, blocks);
-    EXPECT_EQ(words[1], std::min(blocks, 16u));
+    EXPECT_EQ(words[1], std::min(blocks, 33u));
     EXPECT_EQ(harness.blocks_run, words[1]);
     EXPECT_EQ(2 * words[0], words[1] * (blocks - 1));  // their mean is the grid's
   }

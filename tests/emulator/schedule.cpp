@@ -171,11 +171,15 @@ std::vector<uint64_t> blocks_to_run(const Launch& launch) {
     std::iota(blocks.begin(), blocks.end(), 0);
     return blocks;
   }
-  constexpr Extent kMost{16, 2, 1};
+  // An odd number, so that the sample does not fall into step with grids of powers of two.
+  constexpr uint32_t kMost = 33;
   const Extent& grid = launch.grid;
-  for (const uint64_t z : spread(grid.z, kMost.z)) {
-    for (const uint64_t y : spread(grid.y, kMost.y)) {
-      for (const uint64_t x : spread(grid.x, kMost.x)) blocks.push_back((z * grid.y + y) * grid.x + x);
+  const std::vector<uint32_t> xs = spread(grid.x, kMost);
+  const std::vector<uint32_t> ys = spread(grid.y, kMost / static_cast<uint32_t>(xs.size()));
+  const std::vector<uint32_t> zs = spread(grid.z, kMost / static_cast<uint32_t>(xs.size() * ys.size()));
+  for (const uint64_t z : zs) {
+    for (const uint64_t y : ys) {
+      for (const uint64_t x : xs) blocks.push_back((z * grid.y + y) * grid.x + x);
     }
   }
   return blocks;
