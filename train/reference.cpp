@@ -148,6 +148,7 @@ void Reference::complete() {
   const auto start = Clock::now();
   if (!missing_.empty()) compute_missing();
   report(std::chrono::duration<double>(Clock::now() - start).count());
+  cache_.merge();
   cache_.trim();
   missing_ = {};
   model_.reset();

@@ -121,11 +121,34 @@ void ReferenceCache::flush() {
     const fs::path path = new_path();
     write_logp_file(options_.system, path, options_.identity, dtype_bytes(options_.dtype), entries);
     open(path);
-    files_.back().used = true;
+    files_.back().used = files_.back().own = true;
     added_.clear();
   } catch (const Error& error) {
     go_on_in_memory(error);
   }
+}
+
+void ReferenceCache::merge() {
+  std::vector<LogpEntry> entries;
+  std::vector<fs::path> pieces;
+  for (const OpenFile& file : files_) {
+    if (!file.own) continue;
+    pieces.push_back(file.path);
+    for (size_t i = 0; i < file.content.size(); ++i) {
+      if (file.content.sound(i)) entries.push_back({file.content.key(i), file.content.values(i)});
+    }
+  }
+  if (pieces.size() < 2) return;
+  const fs::path path = new_path();
+  try {
+    write_logp_file(options_.system, path, options_.identity, dtype_bytes(options_.dtype), entries);
+    open(path);
+  } catch (const Error&) {
+    return;  // the pieces hold all of it
+  }
+  files_.back().used = files_.back().own = true;
+  // This cache has mapped the pieces, as others may have, and reads them on.
+  for (const fs::path& piece : pieces) remove_quietly(piece);
 }
 
 /// A name that no other file has: by the time and the process.

@@ -39,6 +39,8 @@ class ReferenceCache {
   /// Puts what was added since the last time in a file. Where that fails, or prepare() did, it warns, once,
   /// and goes on in memory.
   void flush();
+  /// Puts what this cache flushed in pieces into one file.
+  void merge();
   /// Deletes files that no run has used for longest, of any identity, until those left take limit_bytes;
   /// never those that this run uses.
   void trim();
@@ -52,7 +54,8 @@ class ReferenceCache {
   struct OpenFile {
     std::filesystem::path path;
     LogpFile content;
-    bool used = false;
+    bool used = false;  ///< an entry was asked for
+    bool own = false;   ///< this cache wrote it
   };
   struct Place {
     OpenFile* file;

@@ -94,6 +94,26 @@ TEST(ReferenceCache, FindsWhatWasAddedBeforeAndAfterItIsInAFile) {
   EXPECT_EQ(files_in(folder / "cache").size(), 2u);
 }
 
+TEST(ReferenceCache, LeavesOneFileOfWhatItWroteInPieces) {
+  const TemporaryFolder folder;
+  fill(folder / "cache", 0, 1);  // another run's
+  Cache cache(folder / "cache");
+  for (int s = 1; s < kSequences; ++s) {
+    cache.add(key(s), values(s));
+    cache.flush();
+  }
+  EXPECT_EQ(files_in(folder / "cache").size(), static_cast<size_t>(kSequences));
+  cache.merge();
+  EXPECT_EQ(files_in(folder / "cache").size(), 2u);
+  Cache next(folder / "cache");
+  for (int s = 0; s < kSequences; ++s) {
+    ASSERT_TRUE(next.contains(key(s)));
+    EXPECT_TRUE(equals(next.find(key(s), kCpu), values(s)));
+    ASSERT_TRUE(cache.contains(key(s)));
+    EXPECT_TRUE(equals(cache.find(key(s), kCpu), values(s)));
+  }
+}
+
 TEST(ReferenceCache, WritesNothingBeforeThereIsSomethingToKeep) {
   const TemporaryFolder folder;
   Cache cache(folder / "cache");
