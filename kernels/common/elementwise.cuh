@@ -28,20 +28,6 @@ struct Elementwise {
   int64_t rows, columns;
 };
 
-inline constexpr int kMostTileThreads = 256;
-
-/// A row is cut into equal tiles, one to a block, of whole warps' elements.
-struct Tiles {
-  unsigned count;  ///< of a row
-  int columns;     ///< of a tile; the last may have fewer
-  explicit Tiles(int64_t row_columns) {
-    constexpr int64_t kMost = int64_t{kMostTileThreads} * kRowValues, kOfWarp = kWarp * kRowValues;
-    const int64_t least = (row_columns + kMost - 1) / kMost, equal = (row_columns + least - 1) / least;
-    columns = static_cast<int>((equal + kOfWarp - 1) / kOfWarp * kOfWarp);
-    count = static_cast<unsigned>((row_columns + columns - 1) / columns);
-  }
-};
-
 /// outputs[k][i] = y[k] of function(x, y) with x[k] = inputs[k][i].
 template <class T, bool kVectors, int kInputs, int kOutputs, class Function>
 __global__ void __launch_bounds__(kMostTileThreads)

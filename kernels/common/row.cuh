@@ -58,6 +58,20 @@ __device__ void team_sums(float (&values)[kCount], float (&partial)[kCount][kWar
   for (int i = 0; i < kCount; ++i) values[i] = warp_sum(lane < warps ? partial[i][first + lane] : 0.0f);
 }
 
+inline constexpr int kMostTileThreads = 256;
+
+/// A row is cut into equal tiles, one to a block, of whole warps' elements.
+struct Tiles {
+  unsigned count;  ///< of a row
+  int columns;     ///< of a tile; the last may have fewer
+  explicit Tiles(int64_t row_columns) {
+    constexpr int64_t kMost = int64_t{kMostTileThreads} * kRowValues, kOfWarp = kWarp * kRowValues;
+    const int64_t least = (row_columns + kMost - 1) / kMost, equal = (row_columns + least - 1) / least;
+    columns = static_cast<int>((equal + kOfWarp - 1) / kOfWarp * kOfWarp);
+    count = static_cast<unsigned>((row_columns + columns - 1) / columns);
+  }
+};
+
 /// Which elements a thread holds: its share of the 32 kRowValues consecutive ones that its warp takes. With
 /// kVectors (rows_in_vectors), neighbouring lanes hold neighbouring vectors, else neighbouring elements;
 /// either way a warp's accesses are coalesced, and the addresses of a thread's elements differ by constants.

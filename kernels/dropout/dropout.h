@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/common/grad_mode.h"
+#include "kernels/common/stream.h"
 
 /// Dropout whose mask is a function of what an element is, never of where it lies in a batch.
 ///   y[t, c] = kept(t, c) ? x[t, c] / (1 - probability) : 0
@@ -62,5 +63,14 @@ void dropout_forward(const DropoutForward<T>& args);
 template <class T>
 void dropout_backward(const DropoutBackward<T>& args);
 }  // namespace cpu
+
+/// On device memory, the mask's arrays too; float and bf16. The mask is the CPU's, bit for bit. Returns once
+/// the work is queued on `stream`.
+namespace cuda {
+template <class T>
+void dropout_forward(const DropoutForward<T>& args, Stream stream);
+template <class T>
+void dropout_backward(const DropoutBackward<T>& args, Stream stream);
+}  // namespace cuda
 
 }  // namespace prospect::kernels
