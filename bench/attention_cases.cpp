@@ -31,6 +31,7 @@ kernels::AttentionProblem problem(Arrays& arrays, const Shape& shape) {
   return {.bounds = arrays.given(bounds),
           .sequences = shape.sequences,
           .tokens = shape.tokens(),
+          .key_rows = shape.tokens(),
           .max_keys = shape.length,
           .heads = shape.heads,
           .kv_heads = shape.kv_heads,
@@ -64,9 +65,46 @@ Work forward(Arrays& arrays, const Shape& shape) {
 }
 
 template <class T>
+Work backward(Arrays& arrays, const Shape& shape) {
+  const int64_t k_column = shape.heads * shape.head_dim,
+                v_column = k_column + shape.kv_heads * shape.head_dim;
+  const kernels::AttentionProblem of = problem(arrays, shape);
+  const T* q = arrays.normal<T>(shape.tokens() * shape.stride());
+  T* dq = arrays.empty<T>(shape.tokens() * shape.stride());
+  // The logarithms of the sums are of the size that they have for normal q and k: of as many keys as are
+  // seen.
+  const std::vector<float> lse(static_cast<size_t>(shape.tokens() * shape.heads),
+                               static_cast<float>(std::log(static_cast<double>(shape.length)) + 0.5));
+  const kernels::AttentionBackward<T> args{
+      .dq = dq,
+      .dk = dq + k_column,
+      .dv = dq + v_column,
+      .mode = GradMode::Overwrite,
+      .scratch = arrays.empty<std::byte>(kernels::cuda::attention_backward_scratch_bytes(of)),
+      .d_o = arrays.normal<T>(shape.tokens() * k_column),
+      .o = arrays.normal<T>(shape.tokens() * k_column),
+      .q = q,
+      .k = q + k_column,
+      .v = q + v_column,
+      .lse = arrays.given(lse),
+      .o_stride = k_column,
+      .q_stride = shape.stride(),
+      .k_stride = shape.stride(),
+      .v_stride = shape.stride(),
+      .problem = of};
+  const int64_t elements = shape.tokens() * (2 * shape.stride() + 2 * k_column);
+  return {.bytes = static_cast<double>(elements * static_cast<int64_t>(sizeof(T)) +
+                                       4 * shape.tokens() * shape.heads),
+          .flops = 10 * shape.pairs() * static_cast<double>(shape.head_dim),
+          .run = [=](kernels::cuda::Stream stream) { kernels::cuda::attention_backward(args, stream); }};
+}
+
+template <class T>
 void add(std::vector<Case>& list, const char* type, const Shape& shape) {
   list.push_back({fmt::format("attention_forward {} {}", type, shape.name()),
                   [=](Arrays& arrays) { return forward<T>(arrays, shape); }});
+  list.push_back({fmt::format("attention_backward {} {}", type, shape.name()),
+                  [=](Arrays& arrays) { return backward<T>(arrays, shape); }});
 }
 
 }  // namespace

@@ -53,8 +53,8 @@ CheckedBounds check_bounds(const Tensor& bounds, int64_t tokens, int64_t key_row
   return checked;
 }
 
-kernels::AttentionProblem problem_of(const Tensor& qkv, const Tensor& bounds, const CheckedBounds& checked,
-                                     const AttentionOptions& options) {
+kernels::AttentionProblem problem_of(const Tensor& qkv, int64_t key_rows, const Tensor& bounds,
+                                     const CheckedBounds& checked, const AttentionOptions& options) {
   const HeadLayout& layout = options.layout;
   CHECK(layout.head_dim > 0 && layout.head_dim % 8 == 0 && layout.head_dim <= 256,
         "attention: head_dim must be a multiple of 8 up to 256, got {}", layout.head_dim);
@@ -66,6 +66,7 @@ kernels::AttentionProblem problem_of(const Tensor& qkv, const Tensor& bounds, co
   return {.bounds = bounds.data<int32_t>(),
           .sequences = bounds.size(0),
           .tokens = qkv.size(0),
+          .key_rows = key_rows,
           .max_keys = checked.max_keys,
           .heads = layout.heads,
           .kv_heads = layout.kv_heads,
@@ -133,7 +134,7 @@ Variable attention(const Variable& qkv, const Tensor& bounds, const AttentionOpt
   const Tensor& rows = qkv.value();
   CHECK(rows.shape().size() == 2, "attention: qkv must be [T, columns], got {}", to_string(rows.shape()));
   const CheckedBounds checked = check_bounds(bounds, rows.size(0), rows.size(0));
-  const kernels::AttentionProblem problem = problem_of(rows, bounds, checked, options);
+  const kernels::AttentionProblem problem = problem_of(rows, rows.size(0), bounds, checked, options);
   const bool recorded = needs_grad({&qkv, 1});
   CHECK(!recorded || !checked.shared_keys,
         "attention: a row is a key of two sequences, which has no gradient");
@@ -163,7 +164,7 @@ Tensor attention_cached(const Tensor& qkv, const Tensor& keys, const Tensor& val
   CHECK(keys.defined() && keys.shape().size() == 2, "attention: keys must be [rows, columns], got {}",
         to_string(keys.shape()));
   const CheckedBounds checked = check_bounds(bounds, qkv.size(0), keys.size(0));
-  const kernels::AttentionProblem problem = problem_of(qkv, bounds, checked, options);
+  const kernels::AttentionProblem problem = problem_of(qkv, keys.size(0), bounds, checked, options);
   const Shape cache{keys.size(0), problem.kv_heads * problem.head_dim};
   require("attention", "keys", keys, cache, qkv.dtype());
   require("attention", "values", values, cache, qkv.dtype());

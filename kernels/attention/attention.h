@@ -27,6 +27,7 @@ struct AttentionProblem {
   const int32_t* bounds;
   int64_t sequences;
   int64_t tokens;    ///< rows of q, o and their gradients
+  int64_t key_rows;  ///< rows of k, v and their gradients
   int64_t max_keys;  ///< the most keys of one sequence
   int64_t heads, kv_heads;
   int64_t head_dim;  ///< a multiple of 8 up to 256
@@ -80,6 +81,9 @@ namespace cuda {
 /// scratch is not used.
 template <class T>
 void attention_forward(const AttentionForward<T>& args, Stream stream);
+template <class T>
+void attention_backward(const AttentionBackward<T>& args, Stream stream);
+int64_t attention_backward_scratch_bytes(const AttentionProblem& problem);
 }  // namespace cuda
 
 }  // namespace prospect::kernels

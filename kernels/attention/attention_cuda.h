@@ -8,7 +8,7 @@ namespace prospect::kernels::cuda {
 void attention_forward_mma(const AttentionForward<bf16>& args, Stream stream);
 void attention_forward_fma(const AttentionForward<float>& args, Stream stream);
 
-/// dq, and do . o of every row into scratch [heads, tokens].
+/// dq, and what attention_backward_keys_mma needs of each row into scratch.
 void attention_backward_queries_mma(const AttentionBackward<bf16>& args, Stream stream);
 /// dk and dv, after attention_backward_queries_mma.
 void attention_backward_keys_mma(const AttentionBackward<bf16>& args, Stream stream);

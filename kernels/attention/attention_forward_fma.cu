@@ -7,10 +7,9 @@
 namespace prospect::kernels::cuda {
 namespace {
 
-/// scale is in units of log2.
 template <int kTile>
-__global__ void __launch_bounds__(kSide* kSide)
-    attention_forward_kernel(AttentionForward<float> args, float scale) {
+__global__ void __launch_bounds__(kSide* kSide, 1)
+    attention_forward_kernel(AttentionForward<float> args, AttentionConstants constants) {
   using Rows = FmaTile<kTile>;
   constexpr int kRows = Rows::kRows;
   extern __shared__ __align__(16) float shared_floats[];
@@ -18,7 +17,7 @@ __global__ void __launch_bounds__(kSide* kSide)
   if (!find_tile<false>(args.problem, kTile, blockIdx.x, tile)) return;
 
   const int head_dim = static_cast<int>(args.problem.head_dim), head = blockIdx.y;
-  const int kv_head = head / static_cast<int>(args.problem.heads / args.problem.kv_heads);
+  const int kv_head = head / constants.group;
   const int64_t first_token = tile.query_begin + tile.first;
   const float* k = args.k + tile.key_begin * args.k_stride + kv_head * head_dim;
   const float* v = args.v + tile.key_begin * args.v_stride + kv_head * head_dim;
@@ -33,9 +32,8 @@ __global__ void __launch_bounds__(kSide* kSide)
 
   Rows::load(queries, args.q + first_token * args.q_stride + head * head_dim, args.q_stride, tile.rows,
              head_dim);
-  const int window = window_of(args.problem);
   const int end = tile.last_key(tile.first + tile.rows - 1) + 1;
-  const int begin = max(0, tile.last_key(tile.first) + 1 - window) / kTile * kTile;
+  const int begin = max(0, tile.last_key(tile.first) + 1 - constants.window) / kTile * kTile;
   for (int first_key = begin; first_key < end; first_key += kTile) {
     __syncthreads();
     Rows::load(keys, k + first_key * args.k_stride, args.k_stride, tile.keys - first_key, head_dim);
@@ -50,7 +48,8 @@ __global__ void __launch_bounds__(kSide* kSide)
 #pragma unroll
       for (int s = 0; s < kRows; ++s) {
         const int behind = last_key - (first_key + static_cast<int>(threadIdx.x) + kSide * s);
-        scores[r][s] = behind >= 0 && behind < window ? scores[r][s] * scale : -INFINITY;
+        scores[r][s] =
+            behind >= 0 && behind < constants.window ? scores[r][s] * constants.scale_log2 : -INFINITY;
         most = fmaxf(most, scores[r][s]);
       }
       most = row_maximum(most);
@@ -75,7 +74,7 @@ __global__ void __launch_bounds__(kSide* kSide)
     sum[r] = row_sum(sum[r]);
     const int row = threadIdx.y + kSide * r;
     if (args.lse && threadIdx.x == 0 && row < tile.rows) {
-      args.lse[head * args.problem.tokens + first_token + row] = maximum[r] * kLn2 + logf(sum[r]);
+      args.lse[int64_t{head} * constants.tokens + first_token + row] = maximum[r] * kLn2 + logf(sum[r]);
     }
     sum[r] = 1 / sum[r];
   }
@@ -91,8 +90,7 @@ void forward(const AttentionForward<float>& args, Stream stream) {
   launch_tiles(attention_forward_kernel<kTile>,
                dim3(most_tiles(args.problem.tokens, args.problem.sequences, kTile),
                     static_cast<unsigned>(args.problem.heads)),
-               dim3(kSide, kSide), floats * static_cast<int>(sizeof(float)), stream, args,
-               static_cast<float>(args.problem.scale * kLog2E));
+               dim3(kSide, kSide), floats * static_cast<int>(sizeof(float)), stream, args);
 }
 
 }  // namespace

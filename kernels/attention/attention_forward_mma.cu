@@ -101,10 +101,10 @@ struct RowSoftmax {
   }
 };
 
-/// scale is in units of log2. kWhole: the head dimension is kWidth, else it is less.
+/// kWhole: the head dimension is kWidth, else it is less.
 template <int kWidth, bool kWhole>
 __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
-    attention_forward_kernel(AttentionForward<bf16> args, float scale) {
+    attention_forward_kernel(AttentionForward<bf16> args, AttentionConstants constants) {
   using Tiles = ForwardTiles<kWidth>;
   using Queries = typename Tiles::Queries;
   using Keys = typename Tiles::Keys;
@@ -116,22 +116,15 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
 
   const int head_dim = kWhole ? kWidth : static_cast<int>(args.problem.head_dim);
   const int blocks = kWhole ? kWidth / 16 : (head_dim + 15) / 16;
-  const int head = blockIdx.y, kv_head = head / static_cast<int>(args.problem.heads / args.problem.kv_heads);
-  const int lane = threadIdx.x % kWarp, warp_row = threadIdx.x / kWarp * kWarpRows;
-  const int64_t first_token = tile.query_begin + tile.first;
-  const bf16* k =
-      Keys::lane_source(args.k + tile.key_begin * args.k_stride + kv_head * head_dim, args.k_stride);
-  const bf16* v =
-      Keys::lane_source(args.v + tile.key_begin * args.v_stride + kv_head * head_dim, args.v_stride);
+  const int head = blockIdx.y, kv_head = head / constants.group;
+  const int lane = threadIdx.x % kWarp, warp_row = warp_number() * kWarpRows;
+  const int warp_at = warp_row * Queries::kRowBytes;
+  const int first_token = tile.query_begin + tile.first;
   const uint32_t queries = ptx::shared_address(shared), keys = queries + Queries::kBytes,
                  values = keys + Keys::kBytes;
-  const auto copy = [&](uint32_t to, const bf16* from, int64_t stride, int n) {
-    Keys::template copy<kThreads>(to, from + n * kKeys * stride, stride, tile.keys - n * kKeys, head_dim);
-  };
-
   // Tiles of keys [n_begin, n_end] hold what some query sees. The warp's own queries see up to key own_last
   // and those after it.
-  const int window = window_of(args.problem);
+  const int window = constants.window;
   const int n_end = tile.last_key(tile.first + tile.rows - 1) / kKeys;
   const int n_begin = max(0, tile.last_key(tile.first) + 1 - window) / kKeys;
   const int own_last = tile.last_key(tile.first + warp_row);
@@ -139,43 +132,40 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
   float output[kRowBlocks][kWidth / 8][4];
   clear(output);
   RowSoftmax<kRowBlocks> softmax;
-  const uint32_t warp_queries = Queries::lane_by_rows(queries + warp_row * Queries::kRowBytes);
-  const uint32_t lane_keys = Keys::lane_by_columns(keys), lane_values = Keys::lane_by_rows(values);
-
+  // The next tiles of keys and of values to copy.
+  const int last_key = tile.key_begin + n_end * kKeys, last_rows = tile.keys - n_end * kKeys;
+  const bf16* k = Keys::lane_source(args.k, constants.k_stride, last_key, kv_head * head_dim);
+  const bf16* v = Keys::lane_source(args.v, constants.v_stride, last_key, kv_head * head_dim);
   Queries::template copy<kThreads>(
-      queries, Queries::lane_source(args.q + first_token * args.q_stride + head * head_dim, args.q_stride),
-      args.q_stride, tile.rows, head_dim);
-  copy(keys, k, args.k_stride, n_end);
+      queries, Queries::lane_source(args.q, constants.q_stride, first_token, head * head_dim),
+      constants.q_stride, tile.rows, head_dim);
+  Keys::template copy<kThreads>(keys, k, constants.k_stride, last_rows, head_dim);
   ptx::commit_copies();
 #pragma unroll 1
   for (int n = n_end; n >= n_begin; --n) {
     ptx::wait_for_copies<0>();
     __syncthreads();  // these keys are here, and nobody needs the last values
-    copy(values, v, args.v_stride, n);
+    Keys::template copy<kThreads>(values, v, constants.v_stride, n == n_end ? last_rows : kKeys, head_dim);
+    v -= int64_t{constants.v_stride} * kKeys;
     ptx::commit_copies();
-    // Keys of this tile that the warp's first query sees, and whether one of its queries sees any.
-    const int seen = own_last + 1 - n * kKeys;
-    const bool sees = warp_row < tile.rows && seen + kWarpRows > 1 && seen - window < kKeys;
+    const Meeting<kWarpRows, kKeys> meeting{own_last - n * kKeys, window};
+    const bool sees = warp_row < tile.rows && meeting.any();
     float scores[kRowBlocks][kKeys / 8][4];
-    clear(scores);
-    if (sees) multiply_by_rows<Queries, Keys>(scores, warp_queries, lane_keys, blocks);
+    if (sees) multiply_by_rows<Queries, Keys>(scores, queries + warp_at, keys, blocks);
 
     ptx::wait_for_copies<0>();
     __syncthreads();  // these values are here, and nobody needs these keys
-    if (n > n_begin) copy(keys, k, args.k_stride, n - 1);
+    k -= int64_t{constants.k_stride} * kKeys;
+    if (n > n_begin) Keys::template copy<kThreads>(keys, k, constants.k_stride, kKeys, head_dim);
     ptx::commit_copies();
     if (!sees) continue;
-    if (seen < kKeys || seen + kWarpRows - 1 > window) {
-      hide_unseen<false>(scores, seen - 1 + lane / 4 - lane % 4 * 2, window);
-    }
-    softmax.raise(scores, scale, output);
-    softmax.exponentiate(scores, scale);
+    if (!meeting.all()) hide_unseen<false>(scores, meeting.behind, window);
+    softmax.raise(scores, constants.scale_log2, output);
+    softmax.exponentiate(scores, constants.scale_log2);
     uint32_t probabilities[kRowBlocks][kKeys / 16][4];
     round_to_fragments(probabilities, scores);
-    __syncwarp();  // keeps loads of values behind the scores, whose registers they need
-    multiply_fragments<Keys>(output, probabilities, lane_values, blocks);
+    multiply_fragments<Keys>(output, probabilities, values, blocks);
   }
-  ptx::wait_for_copies<0>();
 
   float factor[kRowBlocks][2];
 #pragma unroll
@@ -186,14 +176,15 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
       factor[i][h] = 1 / sum;
       const int row = warp_row + 16 * i + 8 * h + lane / 4;
       if (args.lse && lane % 4 == 0 && row < tile.rows) {
-        args.lse[head * args.problem.tokens + first_token + row] = softmax.reference[i][h] * kLn2 + logf(sum);
+        args.lse[int64_t{head} * constants.tokens + first_token + row] =
+            softmax.reference[i][h] * kLn2 + logf(sum);
       }
     }
   }
   // Its own queries, which nobody else reads, give the warp room to arrange what it writes.
-  put_rows<Queries>(shared + warp_row * Queries::kRowBytes, 0, output, factor,
-                    args.o + (first_token + warp_row) * args.o_stride + head * head_dim, args.o_stride,
-                    tile.rows - warp_row, head_dim, GradMode::Overwrite);
+  put_rows<Queries>(shared + warp_at, 0, output, factor,
+                    args.o + int64_t{first_token + warp_row} * constants.o_stride + head * head_dim,
+                    constants.o_stride, tile.rows - warp_row, head_dim, GradMode::Overwrite);
 }
 
 }  // namespace
@@ -204,8 +195,7 @@ void attention_forward_mma(const AttentionForward<bf16>& args, Stream stream) {
     launch_tiles(attention_forward_kernel<width, whole>,
                  dim3(most_tiles(args.problem.tokens, args.problem.sequences, Tiles::kQueries),
                       static_cast<unsigned>(args.problem.heads)),
-                 32 * Tiles::kWarps, Tiles::kSharedBytes, stream, args,
-                 static_cast<float>(args.problem.scale * kLog2E));
+                 32 * Tiles::kWarps, Tiles::kSharedBytes, stream, args);
   });
 }
 

@@ -3,14 +3,11 @@
 #include <cfloat>
 #include <type_traits>
 
-#include "kernels/attention/attention.h"
+#include "kernels/attention/attention_sequence.cuh"
 #include "kernels/common/cuda_check.h"
 
 /// Launching the attention kernels.
 namespace prospect::kernels::cuda {
-
-inline constexpr double kLog2E = 1.4426950408889634;
-inline constexpr float kLn2 = 0.6931471805599453f;
 
 /// Calls body(width, whole) with constants: the narrowest tile that holds the head dimension, and whether the
 /// head dimension fills it.
@@ -25,10 +22,10 @@ void with_width(int64_t head_dim, const Body& body) {
 }
 
 template <class Args>
-void launch_tiles(void (*kernel)(Args, float), dim3 grid, dim3 threads, int shared_bytes, Stream stream,
-                  const std::type_identity_t<Args>& args, float scale) {
+void launch_tiles(void (*kernel)(Args, AttentionConstants), dim3 grid, dim3 threads, int shared_bytes,
+                  Stream stream, const std::type_identity_t<Args>& args) {
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes), "attention");
-  kernel<<<grid, threads, static_cast<size_t>(shared_bytes), stream>>>(args, scale);
+  kernel<<<grid, threads, static_cast<size_t>(shared_bytes), stream>>>(args, AttentionConstants(args));
   check(cudaGetLastError(), "attention");
 }
 

@@ -25,30 +25,31 @@ struct Tile {
     return chunk / kChunks * kPanelBytes + row * kRowBytes + (chunk % kChunks ^ row % kChunks) * 16;
   }
 
-  /// This lane's address for loading the block of rows 0-15, columns 0-15 as a fragment a of multiply_add, or
+  /// This lane's place for loading the block of rows 0-15, columns 0-15 as a fragment a of multiply_add, or
   /// transposed as fragments b of columns 0-7 and 8-15.
-  static __device__ uint32_t lane_by_rows(uint32_t tile) {
+  static __device__ uint32_t lane_by_rows() {
     const int lane = threadIdx.x % kWarp;
-    return tile + offset(lane % 16, lane / 16);
+    return offset(lane % 16, lane / 16);
   }
   /// For loading it as fragments b of the transposed block: of rows 0-7 and of rows 8-15.
-  static __device__ uint32_t lane_by_columns(uint32_t tile) {
+  static __device__ uint32_t lane_by_columns() {
     const int lane = threadIdx.x % kWarp;
-    return tile + offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    return offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
   }
   /// The same for the block of rows 16 i, columns 16 n: one exclusive or, the rest is constant.
-  static __device__ uint32_t block(uint32_t lane_address, int i, int n) {
-    return (lane_address ^ n % 4 * 32) + n / 4 * kPanelBytes + i * 16 * kRowBytes;
+  static __device__ uint32_t block(uint32_t lane_place, int i, int n) {
+    return (lane_place ^ n % 4 * 32) + n / 4 * kPanelBytes + i * 16 * kRowBytes;
   }
 
-  /// Where this thread begins to read what it copies of the rows at `from`.
-  static __device__ const bf16* lane_source(const bf16* from, int64_t stride) {
-    return from + threadIdx.x / kChunks * stride + threadIdx.x % kChunks * 8;
+  /// Where this thread begins to read what it copies from a row and a column.
+  static __device__ const bf16* lane_source(const bf16* from, int stride, int row, int column) {
+    const int thread = static_cast<int>(threadIdx.x);
+    return from + int64_t{stride} * (row + thread / kChunks) + (column + thread % kChunks * 8);
   }
   /// Begins to copy the first `columns` of `rows` rows, and puts zeros in the others. Takes kThreads threads,
   /// each with its lane_source.
   template <int kThreads>
-  static __device__ void copy(uint32_t tile, const bf16* source, int64_t stride, int rows, int columns) {
+  static __device__ void copy(uint32_t tile, const bf16* source, int stride, int rows, int columns) {
     constexpr int kStep = kThreads / kChunks;
     static_assert(kRows % kStep == 0 && kStep % kChunks == 0);
     const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks;
@@ -77,21 +78,24 @@ __device__ inline void clear(float (&c)[kRowBlocks][kTiles][4]) {
   }
 }
 
-/// c += a b^T over the first `blocks` blocks of columns: a and b are the warp's lane_by_rows and
-/// lane_by_columns addresses in tiles A and B.
+/// c = a b^T over the first `blocks` blocks of columns; a and b are addresses of the warp's first rows in
+/// tiles A and B.
 template <class A, class B, int kRowBlocks, int kTiles>
 __device__ inline void multiply_by_rows(float (&c)[kRowBlocks][kTiles][4], uint32_t a, uint32_t b,
                                         int blocks) {
-#pragma unroll
+  const uint32_t lane_a = A::lane_by_rows(), lane_b = B::lane_by_columns();
+  clear(c);
+  // A panel at a time: loads from further ahead would need more registers than there are.
+#pragma unroll 4
   for (int k = 0; k < A::kBlocks; ++k) {
     if (k >= blocks) break;
     uint32_t left[kRowBlocks][4];
 #pragma unroll
-    for (int i = 0; i < kRowBlocks; ++i) ptx::load_matrices(left[i], A::block(a, i, k));
+    for (int i = 0; i < kRowBlocks; ++i) ptx::load_matrices(left[i], a + A::block(lane_a, i, k));
 #pragma unroll
     for (int n = 0; n < kTiles / 2; ++n) {
       uint32_t right[4];
-      ptx::load_matrices(right, B::block(b, n, k));
+      ptx::load_matrices(right, b + B::block(lane_b, n, k));
 #pragma unroll
       for (int i = 0; i < kRowBlocks; ++i) {
         ptx::multiply_add(c[i][2 * n], left[i], right[0], right[1]);
@@ -101,19 +105,21 @@ __device__ inline void multiply_by_rows(float (&c)[kRowBlocks][kTiles][4], uint3
   }
 }
 
-/// c += a b in the first `blocks` blocks of columns: a in registers (round_to_fragments), b the warp's
-/// lane_by_rows address in tile B, whose row 0 belongs to column 0 of a.
+/// c += a b in the first `blocks` blocks of columns: a in registers (round_to_fragments), b the address in
+/// tile B of the row that belongs to column 0 of a, in the warp's first panel.
 template <class B, int kRowBlocks, int kSteps, int kTiles>
 __device__ inline void multiply_fragments(float (&c)[kRowBlocks][kTiles][4],
                                           const uint32_t (&a)[kRowBlocks][kSteps][4], uint32_t b,
                                           int blocks) {
+  const uint32_t lane_b = B::lane_by_rows();
+  __syncwarp();  // keeps loads of b behind what made a, whose registers they need
 #pragma unroll
   for (int k = 0; k < kSteps; ++k) {
 #pragma unroll
     for (int n = 0; n < kTiles / 2; ++n) {
       if (n >= blocks) break;
       uint32_t right[4];
-      ptx::load_matrices_transposed(right, B::block(b, k, n));
+      ptx::load_matrices_transposed(right, b + B::block(lane_b, k, n));
 #pragma unroll
       for (int i = 0; i < kRowBlocks; ++i) {
         ptx::multiply_add(c[i][2 * n], a[i][k], right[0], right[1]);
@@ -139,11 +145,12 @@ __device__ inline void round_to_fragments(uint32_t (&a)[kRowBlocks][kSteps][4],
   }
 }
 
-/// Makes the scores of keys that a query does not see -infinity. `distance` is how many keys the query of the
-/// lane's first element stands behind its key; queries along the rows, or along the columns where
-/// kKeysByRows.
+/// Makes the scores of keys that a query does not see -infinity: queries along the rows, or along the columns
+/// where kKeysByRows. `behind` as in Meeting.
 template <bool kKeysByRows, int kRowBlocks, int kTiles>
-__device__ inline void hide_unseen(float (&scores)[kRowBlocks][kTiles][4], int distance, int window) {
+__device__ inline void hide_unseen(float (&scores)[kRowBlocks][kTiles][4], int behind, int window) {
+  const int lane = threadIdx.x % kWarp, lane_row = lane / 4, lane_column = lane % 4 * 2;
+  behind += kKeysByRows ? lane_column - lane_row : lane_row - lane_column;
 #pragma unroll
   for (int i = 0; i < kRowBlocks; ++i) {
 #pragma unroll
@@ -151,8 +158,8 @@ __device__ inline void hide_unseen(float (&scores)[kRowBlocks][kTiles][4], int d
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int row = 16 * i + e / 2 * 8, column = 8 * n + e % 2;
-        const int behind = distance + (kKeysByRows ? column - row : row - column);
-        if (static_cast<unsigned>(behind) >= static_cast<unsigned>(window)) scores[i][n][e] = -INFINITY;
+        const int distance = behind + (kKeysByRows ? column - row : row - column);
+        if (static_cast<unsigned>(distance) >= static_cast<unsigned>(window)) scores[i][n][e] = -INFINITY;
       }
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <climits>
 
 #include "kernels/attention/attention.h"
@@ -7,6 +8,16 @@
 
 /// Which sequence, and which part of it, a block works on.
 namespace prospect::kernels::cuda {
+
+/// The same in all lanes, and known to the compiler to be so: it may then branch, and keep the value, for the
+/// warp as a whole.
+__device__ inline int uniform(int value) {
+  return __shfl_sync(0xffffffffu, value, 0);
+}
+/// The warp's number in its block.
+__device__ inline int warp_number() {
+  return uniform(static_cast<int>(threadIdx.x) / kWarp);
+}
 
 /// A tile of a sequence: rows [first, first + rows) of its queries, or of its keys.
 struct SequenceTile {
@@ -46,7 +57,7 @@ __device__ inline bool find_tile(const AttentionProblem& problem, int tile_rows,
       continue;
     }
     const int owner = __ffs(static_cast<int>(later)) - 1;
-    const auto of_owner = [&](int value) { return __shfl_sync(kAllLanes, value, owner); };
+    const auto of_owner = [&](int value) { return uniform(__shfl_sync(kAllLanes, value, owner)); };
     found.query_begin = of_owner(bounds.x), found.queries = of_owner(bounds.y) - found.query_begin;
     found.key_begin = of_owner(bounds.z), found.keys = of_owner(bounds.w) - found.key_begin;
     found.count = of_owner(tiles);
@@ -64,9 +75,47 @@ inline unsigned most_tiles(int64_t rows, int64_t sequences, int tile_rows) {
   return static_cast<unsigned>(rows / tile_rows + sequences);
 }
 
-/// How many keys a query sees at most, as an int that may be added to any row.
-__device__ inline int window_of(const AttentionProblem& problem) {
-  return problem.window > 0 && problem.window < INT_MAX / 2 ? static_cast<int>(problem.window) : INT_MAX / 2;
-}
+/// kQueries queries meet kKeys keys, each one after another.
+template <int kQueries, int kKeys>
+struct Meeting {
+  int behind;  ///< how many keys the last one that the first query sees stands behind the first of the keys
+  int window;
+
+  /// Whether some query sees some key.
+  __device__ bool any() const { return behind + kQueries > 0 && behind - kKeys < window - 1; }
+  /// Whether every query sees every key.
+  __device__ bool all() const { return behind >= kKeys - 1 && behind + kQueries <= window; }
+};
+
+/// What backward needs to know of a query and a head, [heads, tokens] in scratch.
+struct alignas(8) RowStatistics {
+  float lse;  ///< in units of log2; infinity, so that all probabilities are 0, where there is no query
+  float dot;  ///< do . o
+};
+
+/// What a launch computes once for all its blocks. Rows and strides are ints, for their products of 64 bits
+/// are then one instruction.
+struct AttentionConstants {
+  float scale;
+  float scale_log2;  ///< for scores in units of log2
+  int window;        ///< how many keys a query sees at most, small enough to be added to any row
+  int group;         ///< heads that share their keys
+  int tokens;
+  int q_stride, k_stride, v_stride, o_stride;
+
+  template <class Args>
+  explicit AttentionConstants(const Args& args)
+      : scale(static_cast<float>(args.problem.scale)),
+        scale_log2(static_cast<float>(args.problem.scale * 1.4426950408889634)),
+        window(static_cast<int>(args.problem.window > 0 ? std::min<int64_t>(args.problem.window, INT_MAX / 2)
+                                                        : INT_MAX / 2)),
+        group(static_cast<int>(args.problem.heads / args.problem.kv_heads)),
+        tokens(static_cast<int>(args.problem.tokens)),
+        q_stride(static_cast<int>(args.q_stride)),
+        k_stride(static_cast<int>(args.k_stride)),
+        v_stride(static_cast<int>(args.v_stride)),
+        o_stride(static_cast<int>(args.o_stride)) {}
+};
+inline constexpr float kLog2E = 1.442695041f, kLn2 = 0.6931471806f;
 
 }  // namespace prospect::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <numeric>
 
 #include "kernels/attention/attention.h"
@@ -86,6 +87,7 @@ struct AttentionCase {
     return {.bounds = bounds_rows,
             .sequences = count,
             .tokens = tokens(),
+            .key_rows = tokens(),
             .max_keys = max_keys,
             .heads = heads,
             .kv_heads = kv_heads,
@@ -108,82 +110,132 @@ struct AttentionCase {
             .v_stride = width(),
             .problem = problem};
   }
+  template <class T>
+  kernels::AttentionBackward<T> backward(T* dqkv, GradMode mode, std::byte* scratch, const T* d_o, const T* o,
+                                         const T* qkv, const compute_t<T>* lse,
+                                         const kernels::AttentionProblem& problem) const {
+    const int64_t k = heads * head_dim, v = k + kv_heads * head_dim;
+    return {.dq = dqkv,
+            .dk = dqkv + k,
+            .dv = dqkv + v,
+            .mode = mode,
+            .scratch = scratch,
+            .d_o = d_o,
+            .o = o,
+            .q = qkv,
+            .k = qkv + k,
+            .v = qkv + v,
+            .lse = lse,
+            .o_stride = o_stride(),
+            .q_stride = width(),
+            .k_stride = width(),
+            .v_stride = width(),
+            .problem = problem};
+  }
 };
 
 /// What the CPU gives in double; NaN where no sequence is.
-struct AttentionReference {
-  std::vector<double> o, lse;
+class AttentionReference {
+ public:
+  std::vector<double> o, lse, dqkv;
 
   AttentionReference(const AttentionCase& shape, const std::vector<double>& qkv)
       : o(static_cast<size_t>(shape.tokens() * shape.o_stride()), NAN),
-        lse(static_cast<size_t>(shape.tokens() * shape.heads), NAN) {
-    const auto rows = shape.bounds();
-    const auto problem = shape.problem(rows.data(), std::ssize(shape.sequences));
-    std::vector<std::byte> scratch(
-        static_cast<size_t>(kernels::cpu::attention_forward_scratch_bytes<double>(problem)) + 64);
+        lse(static_cast<size_t>(shape.tokens() * shape.heads), NAN),
+        shape_(shape),
+        qkv_(qkv),
+        bounds_(shape.bounds()),
+        problem_(shape.problem(bounds_.data(), std::ssize(shape.sequences))) {
+    const auto scratch = scratch_of(kernels::cpu::attention_forward_scratch_bytes<double>(problem_));
     kernels::cpu::attention_forward(
-        shape.forward(o.data(), lse.data(), aligned(scratch), qkv.data(), problem));
+        shape_.forward(o.data(), lse.data(), aligned(scratch), qkv_.data(), problem_));
   }
 
-  static std::byte* aligned(std::vector<std::byte>& scratch) {
-    return scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
-  }
-};
-
-/// How far the roundings of T can move each element of the results, beside the rounding of the element
-/// itself.
-///   a term p v or p do errs by `term` of its size: p is rounded to T, and scores err in float
-///   a term ds k or ds q by that of ds = p (dp - D), and by `sum` of what dp and D add up in float
-struct AttentionRounding {
-  double term, sum;
-};
-template <class T>
-constexpr AttentionRounding rounding() {
-  // Scores add up to 256 products of size 1 by a walk of roundings: 16 of them, of partial sums below 8.
-  constexpr double kScore = 128 * 0x1p-24;
-  return {sizeof(T) == 2 ? unit<T>() + kScore : kScore, 64 * 0x1p-24};
-}
-
-struct AttentionErrors {
-  std::vector<double> o;
-
-  AttentionErrors(const AttentionCase& shape, const std::vector<double>& qkv, AttentionRounding rounding)
-      : o(static_cast<size_t>(shape.tokens() * shape.o_stride())) {
-    const auto rows = shape.bounds();
-    for (size_t s = 0; s < shape.sequences.size(); ++s) {
-      for (int64_t row = rows[4 * s]; row < rows[4 * s + 1]; ++row) {
-        for (int64_t head = 0; head < shape.heads; ++head) {
-          add_row(shape, qkv, rounding, row, head, rows[4 * s + 2]);
-        }
-      }
-    }
+  /// Puts the gradient into dqkv, which holds what was there before. given_o: what forward gave, rounded.
+  void backward(const std::vector<double>& d_o, const std::vector<double>& given_o, GradMode mode) {
+    const auto scratch = scratch_of(kernels::cpu::attention_backward_scratch_bytes<double>(problem_));
+    kernels::cpu::attention_backward(shape_.backward(dqkv.data(), mode, aligned(scratch), d_o.data(),
+                                                     given_o.data(), qkv_.data(), lse.data(), problem_));
   }
 
  private:
-  void add_row(const AttentionCase& shape, const std::vector<double>& qkv, AttentionRounding rounding,
-               int64_t row, int64_t head, int64_t key_begin) {
-    const int64_t dim = shape.head_dim, kv_head = head / (shape.heads / shape.kv_heads);
-    const double* q = qkv.data() + row * shape.width() + head * dim;
-    const auto k = [&](int64_t key) {
-      return qkv.data() + key * shape.width() + (shape.heads + kv_head) * dim;
-    };
-    const auto v = [&](int64_t key) { return k(key) + shape.kv_heads * dim; };
-    const int64_t first = shape.window > 0 ? std::max(key_begin, row - shape.window + 1) : key_begin;
-    std::vector<double> p;
-    double highest = -INFINITY, total = 0;
-    for (int64_t key = first; key <= row; ++key) {
-      p.push_back(shape.scale() * std::inner_product(q, q + dim, k(key), 0.0));
-      highest = std::max(highest, p.back());
-    }
-    for (double& value : p) total += value = std::exp(value - highest);
-    for (int64_t key = first; key <= row; ++key) {
-      const double weight = p[static_cast<size_t>(key - first)] / total;
-      for (int64_t c = 0; c < dim; ++c) {
-        o[static_cast<size_t>(row * shape.o_stride() + head * dim + c)] +=
-            rounding.term * weight * std::fabs(v(key)[c]);
+  using Scratch = std::unique_ptr<std::byte[]>;
+  static Scratch scratch_of(int64_t bytes) {
+    return std::make_unique<std::byte[]>(static_cast<size_t>(bytes + 64));
+  }
+  static std::byte* aligned(const Scratch& scratch) {
+    return scratch.get() + (64 - reinterpret_cast<uintptr_t>(scratch.get()) % 64) % 64;
+  }
+
+  const AttentionCase& shape_;
+  const std::vector<double>& qkv_;
+  std::vector<int32_t> bounds_;
+  kernels::AttentionProblem problem_;
+};
+
+/// How far the roundings of T can move each element of the results, beside the rounding of the element
+/// itself: the sizes of the terms that it sums, times what they err by.
+///   p v, p do: by `term`, for p is rounded to T, and scores err in float
+///   ds k, ds q, with ds = p (dp - D): by the same of ds, and by `sum` of what dp and D add up in float
+template <class T>
+class AttentionErrors {
+ public:
+  std::vector<double> o, dqkv;
+
+  AttentionErrors(const AttentionCase& shape, const std::vector<double>& qkv, const std::vector<double>& d_o,
+                  const std::vector<double>& given_o)
+      : o(d_o.size()), dqkv(qkv.size()), shape_(shape), qkv_(qkv), d_o_(d_o), given_o_(given_o) {
+    const auto rows = shape.bounds();
+    for (size_t s = 0; s < shape.sequences.size(); ++s) {
+      for (int64_t row = rows[4 * s]; row < rows[4 * s + 1]; ++row) {
+        for (int64_t head = 0; head < shape.heads; ++head) add_row(row, head, rows[4 * s + 2]);
       }
     }
   }
+
+  /// Scores add up to 256 products of size 1 by a walk of 16 roundings, of partial sums below 4. The
+  /// logarithm of their exponentials' sum errs as they do.
+  static constexpr double kScore = 64 * 0x1p-24;
+
+ private:
+  static constexpr double kTerm = sizeof(T) == 2 ? unit<T>() + kScore : 2 * kScore;
+  static constexpr double kSum = 64 * 0x1p-24;
+
+  void add_row(int64_t row, int64_t head, int64_t key_begin) {
+    const int64_t dim = shape_.head_dim, kv_head = head / (shape_.heads / shape_.kv_heads);
+    const auto q_at = row * shape_.width() + head * dim, o_at = row * shape_.o_stride() + head * dim;
+    const auto k_at = [&](int64_t key) { return key * shape_.width() + (shape_.heads + kv_head) * dim; };
+    const auto v_at = [&](int64_t key) { return k_at(key) + shape_.kv_heads * dim; };
+    const auto size = [](double a, double b) { return std::fabs(a * b); };
+    const double *q = qkv_.data() + q_at, *d_o = d_o_.data() + o_at;
+    const int64_t first = shape_.window > 0 ? std::max(key_begin, row - shape_.window + 1) : key_begin;
+    std::vector<double> p;
+    double highest = -INFINITY, total = 0;
+    for (int64_t key = first; key <= row; ++key) {
+      p.push_back(shape_.scale() * std::inner_product(q, q + dim, qkv_.data() + k_at(key), 0.0));
+      highest = std::max(highest, p.back());
+    }
+    for (double& value : p) total += value = std::exp(value - highest);
+    const double dot = std::inner_product(d_o, d_o + dim, given_o_.data() + o_at, 0.0);
+    const double dot_size =
+        std::inner_product(d_o, d_o + dim, given_o_.data() + o_at, 0.0, std::plus<>(), size);
+    for (int64_t key = first; key <= row; ++key) {
+      const double weight = p[static_cast<size_t>(key - first)] / total;
+      const double *k = qkv_.data() + k_at(key), *v = qkv_.data() + v_at(key);
+      const double dp = std::inner_product(d_o, d_o + dim, v, 0.0);
+      const double dp_size = std::inner_product(d_o, d_o + dim, v, 0.0, std::plus<>(), size);
+      const double ds = shape_.scale() * weight * (kTerm * std::fabs(dp - dot) + kSum * (dp_size + dot_size));
+      for (int64_t c = 0; c < dim; ++c) {
+        o[static_cast<size_t>(o_at + c)] += kTerm * weight * std::fabs(v[c]);
+        dqkv[static_cast<size_t>(q_at + c)] += ds * std::fabs(k[c]);
+        dqkv[static_cast<size_t>(k_at(key) + c)] += ds * std::fabs(q[c]);
+        dqkv[static_cast<size_t>(v_at(key) + c)] += kTerm * weight * std::fabs(d_o[c]);
+      }
+    }
+  }
+
+  const AttentionCase& shape_;
+  const std::vector<double>&qkv_, &d_o_, &given_o_;
 };
 
 /// Elements that are numbers in `expected` err by no more than the rounding to T and `error`; the others have

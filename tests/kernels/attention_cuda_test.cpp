@@ -6,43 +6,64 @@
 namespace prospect::test {
 namespace {
 
+/// Sequences [first, first + count) of a case on the device, forward and backward.
 template <class T>
-struct DeviceForward {
-  std::vector<T> o;
+class DeviceAttention {
+ public:
+  std::vector<T> o, dqkv;
   std::vector<float> lse;
+
+  DeviceAttention(const AttentionCase& shape, const std::vector<T>& qkv, size_t first, size_t count)
+      : shape_(shape),
+        bounds_(shape.bounds()),
+        problem_(shape.problem(bounds_.data() + 4 * first, static_cast<int64_t>(count))),
+        qkv_(qkv),
+        o_(std::vector<T>(static_cast<size_t>(shape.tokens() * shape.o_stride()), T(NAN))),
+        lse_(std::vector<float>(static_cast<size_t>(shape.tokens() * shape.heads), NAN)) {
+    kernels::cuda::attention_forward(
+        shape_.forward<T>(o_.data(), lse_.data(), nullptr, qkv_.data(), problem_), nullptr);
+    o = o_.values(), lse = lse_.values();
+  }
+  DeviceAttention(const AttentionCase& shape, const std::vector<T>& qkv)
+      : DeviceAttention(shape, qkv, 0, shape.sequences.size()) {}
+
+  void backward(const std::vector<T>& d_o, const std::vector<T>& before, GradMode mode) {
+    DeviceBuffer<T> device_d_o(d_o), device_dqkv(before);
+    DeviceBuffer<std::byte> scratch(
+        static_cast<size_t>(kernels::cuda::attention_backward_scratch_bytes(problem_)));
+    kernels::cuda::attention_backward(
+        shape_.backward<T>(device_dqkv.data(), mode, scratch.data(), device_d_o.data(), o_.data(),
+                           qkv_.data(), lse_.data(), problem_),
+        nullptr);
+    dqkv = device_dqkv.values();
+  }
+
+ private:
+  const AttentionCase& shape_;
+  DeviceBuffer<int32_t> bounds_;
+  kernels::AttentionProblem problem_;
+  DeviceBuffer<T> qkv_, o_;
+  DeviceBuffer<float> lse_;
 };
 
-/// Sequences [first, first + count) of a case on the device.
 template <class T>
-DeviceForward<T> forward_of(const AttentionCase& shape, const std::vector<T>& qkv, size_t first,
-                            size_t count) {
-  DeviceBuffer<int32_t> bounds(shape.bounds());
-  DeviceBuffer<T> device_qkv(qkv),
-      o(std::vector<T>(static_cast<size_t>(shape.tokens() * shape.o_stride()), T(NAN)));
-  DeviceBuffer<float> lse(std::vector<float>(static_cast<size_t>(shape.tokens() * shape.heads), NAN));
-  kernels::cuda::attention_forward(
-      shape.forward<T>(o.data(), lse.data(), nullptr, device_qkv.data(),
-                       shape.problem(bounds.data() + 4 * first, static_cast<int64_t>(count))),
-      nullptr);
-  return {o.values(), lse.values()};
-}
-template <class T>
-DeviceForward<T> forward_of(const AttentionCase& shape, const std::vector<T>& qkv) {
-  return forward_of(shape, qkv, 0, shape.sequences.size());
-}
-
-template <class T>
-void check_case(const AttentionCase& shape) {
+void check_case(const AttentionCase& shape, GradMode mode = GradMode::Overwrite) {
   SCOPED_TRACE(testing::Message() << shape.heads << " heads of " << shape.kv_heads << ", head_dim "
                                   << shape.head_dim);
-  const auto qkv = shape.qkv<T>(1);
-  const AttentionReference expected(shape, doubles(qkv));
-  const AttentionErrors errors(shape, doubles(qkv), rounding<T>());
-  const DeviceForward<T> actual = forward_of(shape, qkv);
+  const auto qkv = shape.qkv<T>(1), before = shape.qkv<T>(3);
+  const auto d_o = shape.outputs<T>(2);
+  const auto exact_qkv = doubles(qkv), exact_d_o = doubles(d_o);
+  DeviceAttention<T> actual(shape, qkv);
+  actual.backward(d_o, before, mode);
+  const auto given_o = doubles(actual.o);
+  AttentionReference expected(shape, exact_qkv);
+  expected.dqkv = doubles(before);
+  expected.backward(exact_d_o, given_o, mode);
+  const AttentionErrors<T> errors(shape, exact_qkv, exact_d_o, given_o);
   expect_attention(actual.o, expected.o, errors.o, "o");
-  // A logarithm of a sum errs as the scores do.
-  expect_attention(actual.lse, expected.lse, std::vector<double>(expected.lse.size(), rounding<float>().term),
-                   "lse");
+  expect_attention(actual.lse, expected.lse,
+                   std::vector<double>(expected.lse.size(), AttentionErrors<T>::kScore), "lse");
+  expect_attention(actual.dqkv, expected.dqkv, errors.dqkv, "dqkv");
 }
 
 class AttentionCuda : public CudaTest {};
@@ -96,25 +117,40 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b, size_t begin, s
   return std::memcmp(a.data() + begin, b.data() + begin, (end - begin) * sizeof(T)) == 0;
 }
 
+TEST_F(AttentionCuda, GradientsAccumulateOrStayAsTheyAre) {
+  for (const GradMode mode : {GradMode::Accumulate, GradMode::Ignore}) {
+    check_case<bf16>({.heads = 2, .kv_heads = 1, .head_dim = 72, .sequences = kFewLengths}, mode);
+    check_case<float>({.heads = 2, .kv_heads = 1, .head_dim = 24, .sequences = kFewLengths}, mode);
+  }
+}
+
 template <class T>
 void check_alone_and_packed() {
   const AttentionCase shape{
       .heads = 2, .kv_heads = 1, .head_dim = 40, .sequences = {{65, 65}, {1, 1}, {130, 130}, {3, 70}}};
   const auto bounds = shape.bounds();
-  const auto qkv = shape.qkv<T>(1);
-  const auto packed = forward_of(shape, qkv);
+  const auto qkv = shape.qkv<T>(1), before = shape.qkv<T>(3);
+  const auto d_o = shape.outputs<T>(2);
   // Another sequence full of what is not a number changes nothing either.
   auto poisoned_qkv = qkv;
   std::fill(poisoned_qkv.begin() + bounds[10] * shape.width(),
             poisoned_qkv.begin() + bounds[11] * shape.width(), T(NAN));
-  const auto poisoned = forward_of(shape, poisoned_qkv), again = forward_of(shape, qkv);
+  DeviceAttention<T> packed(shape, qkv), poisoned(shape, poisoned_qkv), again(shape, qkv);
+  for (auto* run : {&packed, &poisoned, &again}) run->backward(d_o, before, GradMode::Overwrite);
   for (size_t s = 0; s < shape.sequences.size(); ++s) {
     SCOPED_TRACE(testing::Message() << "sequence " << s);
-    const auto alone = forward_of(shape, qkv, s, 1);
-    const auto row = [&](size_t i) { return static_cast<size_t>(bounds[4 * s + i] * shape.o_stride()); };
-    EXPECT_TRUE(same_bits(alone.o, packed.o, row(0), row(1)));
-    EXPECT_TRUE(same_bits(again.o, packed.o, row(0), row(1)));
-    EXPECT_EQ(same_bits(poisoned.o, packed.o, row(0), row(1)), s != 2);
+    DeviceAttention<T> alone(shape, qkv, s, 1);
+    alone.backward(d_o, before, GradMode::Overwrite);
+    const auto equal = [&](const DeviceAttention<T>& run) {
+      const auto at = [&](size_t i, int64_t stride) {
+        return static_cast<size_t>(bounds[4 * s + i] * stride);
+      };
+      return same_bits(run.o, packed.o, at(0, shape.o_stride()), at(1, shape.o_stride())) &&
+             same_bits(run.dqkv, packed.dqkv, at(2, shape.width()), at(3, shape.width()));
+    };
+    EXPECT_TRUE(equal(alone));
+    EXPECT_TRUE(equal(again));
+    EXPECT_EQ(equal(poisoned), s != 2);
   }
 }
 
