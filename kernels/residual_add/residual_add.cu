@@ -1,4 +1,6 @@
-// One pass: forward reads both terms and writes their sum; backward reads dy once for both gradients.
+// One pass: forward reads both terms and writes their sum; backward reads dy once for both gradients. Apart
+// from the norm behind it, though one kernel would save a read of the sum: an op of the engine records one
+// output, and of sum and norm both are used.
 #include "kernels/common/elementwise.cuh"
 #include "kernels/residual_add/residual_add.h"
 

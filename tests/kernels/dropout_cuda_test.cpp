@@ -1,5 +1,6 @@
 #include "kernels/dropout/dropout.h"
 
+#include "kernels/common/philox.h"
 #include "tests/support/device_case.h"
 
 namespace prospect::test {
@@ -104,6 +105,21 @@ TEST_F(DropoutCuda, GradientsAccumulateOrStayAsTheyAre) {
   for (const GradMode mode : {GradMode::Accumulate, GradMode::Ignore}) {
     check<float>({4, 96, 0.5}, mode);
     check<bf16>({4, 96, 0.5}, mode);
+  }
+}
+
+TEST_F(DropoutCuda, KeepsAnElementWhoseWordIsTheThreshold) {
+  const MaskArrays arrays(1);
+  const auto mask = make_mask({1, 8, 0}, arrays.examples.data(), arrays.positions.data());
+  const auto words = philox(
+      {1, static_cast<uint32_t>(arrays.positions[0]), static_cast<uint32_t>(arrays.examples[0]), mask.site},
+      mask.key);
+  for (size_t word = 0; word < 4; ++word) {
+    const double probability = words[word] * 0x1p-32;
+    SCOPED_TRACE(probability);
+    ASSERT_EQ(kernels::dropout_threshold(probability), words[word]);
+    check<float>({1, 8, probability}, GradMode::Overwrite);
+    check<float>({1, 7, probability}, GradMode::Overwrite);  // element by element
   }
 }
 
