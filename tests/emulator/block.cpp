@@ -5,60 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/emulator/special.h"
+
 namespace prospect::emulator {
 namespace {
-
-uint32_t special_value(const Warp& warp, Special special, uint32_t lane) {
-  const Launch& launch = warp.block->launch;
-  const Extent thread = launch.block.place(static_cast<uint64_t>(warp.index) * kLanes + lane);
-  switch (special) {
-    case Special::TidX:
-      return thread.x;
-    case Special::TidY:
-      return thread.y;
-    case Special::TidZ:
-      return thread.z;
-    case Special::NtidX:
-      return launch.block.x;
-    case Special::NtidY:
-      return launch.block.y;
-    case Special::NtidZ:
-      return launch.block.z;
-    case Special::CtaidX:
-      return warp.block->place.x;
-    case Special::CtaidY:
-      return warp.block->place.y;
-    case Special::CtaidZ:
-      return warp.block->place.z;
-    case Special::NctaidX:
-      return launch.grid.x;
-    case Special::NctaidY:
-      return launch.grid.y;
-    case Special::NctaidZ:
-      return launch.grid.z;
-    case Special::LaneId:
-      return lane;
-    case Special::WarpId:
-      return static_cast<uint32_t>(warp.index);
-    case Special::LaneMaskEq:
-      return 1u << lane;
-    case Special::LaneMaskLt:
-      return (1u << lane) - 1;
-    case Special::LaneMaskLe:
-      return (2u << lane) - 1;
-    case Special::LaneMaskGt:
-      return ~((2u << lane) - 1);
-    case Special::LaneMaskGe:
-      return ~((1u << lane) - 1);
-    case Special::DynamicSharedSize:
-      return launch.dynamic_shared;
-    case Special::GridWorkspaceHigh:
-      return static_cast<uint32_t>(launch.grid_workspace >> 32);
-    case Special::GridWorkspaceLow:
-      return static_cast<uint32_t>(launch.grid_workspace);
-  }
-  return 0;
-}
 
 void fill_constants(Warp& warp, const Program& program) {
   for (const Constant& constant : program.constants) {
@@ -90,6 +40,9 @@ Block::Block(Launch& of)
     warp.file.resize(static_cast<size_t>(launch.program.slots));
     warp.local.resize(launch.program.local_bytes * kLanes);
     fill_constants(warp, launch.program);
+    if (launch.checker != nullptr && launch.program.has_wgmma) {
+      warp.registers = std::make_unique<RegisterUse>(launch.program);
+    }
   }
 }
 
@@ -98,13 +51,19 @@ void Block::start(uint64_t number) {
   place = launch.grid.place(number);
   std::fill(shared.begin(), shared.end(), std::byte{0xff});
   barriers = {};
+  mbarriers.clear();
+  warpgroups.clear();
+  incoming_copies = 0;
   for (Warp& warp : warps) {
     warp.ready = warp.exists;
-    warp.at_barrier = warp.at_meeting = 0;
+    warp.at_barrier = warp.at_meeting = warp.at_event = 0;
     warp.is_spinning = false;
     warp.poll = {};
     warp.pc.fill(0);
     warp.copies = {};
+    warp.bulk.clear();
+    warp.cluster_phase = {};
+    if (warp.registers != nullptr) warp.registers->reset();
     std::fill(warp.local.begin(), warp.local.end(), std::byte{0xff});
     fill_specials(warp, launch.program);
   }
@@ -155,6 +114,7 @@ void Block::arrive(Warp& warp, const Instruction& instruction, LaneMask lanes, i
 
 void Block::release(Barrier& barrier) {
   const Barrier complete = std::exchange(barrier, {});
+  ++launch.progress;
   for (const Barrier::Waiting& each : complete.waiting) {
     each.warp->resume(each.lanes);
     if (launch.checker != nullptr) launch.checker->acquire(*each.warp, each.lanes, complete.history);
@@ -162,6 +122,8 @@ void Block::release(Barrier& barrier) {
 }
 
 void Block::note_exit() {
+  ++launch.progress;
+  cluster->settle();
   for (Barrier& barrier : barriers) {
     if (barrier.arrived > 0 && barrier.expected == Barrier::kEveryThread &&
         barrier.arrived >= live_threads()) {

@@ -1,14 +1,19 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "tests/emulator/agents.h"
 #include "tests/emulator/checker.h"
+#include "tests/emulator/cluster.h"
+#include "tests/emulator/mbarrier.h"
 #include "tests/emulator/memory.h"
 #include "tests/emulator/options.h"
 #include "tests/emulator/requests.h"
 #include "tests/emulator/warp.h"
+#include "tests/emulator/warpgroup.h"
 
 namespace prospect::emulator {
 
@@ -39,6 +44,10 @@ struct Launch {
   uint64_t warp_steps = 0, blocks_run = 0;
   Checker* checker = nullptr;
   uint64_t grid_workspace = 0;  ///< of a cooperative launch: device memory, zeros
+  Extent cluster{};             ///< blocks of a cluster
+  Agents agents{};
+  uint64_t progress =
+      0;  ///< arrivals, copies and exits: who waits in vain while it stands still waits for ever
 };
 
 /// A block's barrier: bar.sync and bar.arrive 0 to 15.
@@ -63,6 +72,11 @@ struct Block {
   std::vector<Warp> warps;
   std::vector<std::byte> shared;
   std::array<Barrier, 16> barriers;
+  Cluster* cluster = nullptr;
+  uint32_t rank = 0;                       ///< in the cluster
+  std::map<uint32_t, Mbarrier> mbarriers;  ///< by offset in shared memory
+  std::vector<Warpgroup> warpgroups;
+  int incoming_copies = 0;  ///< asynchronous ones that have yet to write to its shared memory
   Footprint footprint;
   std::unique_ptr<Checker::BlockShadow> shadow;
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tests/emulator/history.h"
@@ -29,10 +31,12 @@ class Checker {
 
   void begin_launch();
   void begin_block(Block& block);
+  /// The block's last thread exits: other blocks must be done with its shared memory. Throws Fault.
+  void end_block(const Warp& warp, const Instruction& instruction, int lane) const;
 
-  // Each throws Fault.
-  void shared_access(Warp& warp, const Instruction& instruction, int lane, uint64_t offset, uint32_t bytes,
-                     Access access);
+  // Each throws Fault. owner: the block that has the shared memory.
+  void shared_access(Warp& warp, const Instruction& instruction, int lane, Block& owner, uint32_t offset,
+                     uint32_t bytes, Access access);
   void global_access(Warp& warp, const Instruction& instruction, int lane, uint64_t address, uint32_t bytes,
                      Access access);
 
@@ -47,6 +51,32 @@ class Checker {
   void fence(Warp& warp, LaneMask lanes);
   /// An atomic, or a read or write with an order, at a place that `key` tells from others.
   void order(Warp& warp, int lane, uint64_t key, Access access, const Ordering& ordering);
+
+  /// What an asynchronous engine does for a thread: a copy, or a product of tensor cores. Engines count as
+  /// further threads of a block; `time` is when the work will be complete.
+  struct Work {
+    Warp* warp = nullptr;
+    const Instruction* instruction = nullptr;
+    int lane = 0;
+    Block* block = nullptr;  ///< that has the engine
+    uint32_t engine = 0, time = 0;
+    std::shared_ptr<const History> past;
+  };
+  uint32_t add_engine(Block& block);
+  /// The lane asks for work: what it has done and seen is before it.
+  Work begin_work(Warp& warp, const Instruction& instruction, int lane, Block& block, uint32_t engine,
+                  uint32_t time);
+  // Each throws Fault, also where a proxy fence is missing.
+  void shared_work(const Work& work, Block& owner, uint32_t offset, uint32_t bytes, Access access);
+  void global_work(const Work& work, uint64_t address, uint32_t bytes, Access access);
+  /// The lanes know that the engine's work up to `time` is complete.
+  void learn(Warp& warp, LaneMask lanes, const Block& block, uint32_t engine, uint32_t time);
+  /// fence.proxy.async: what the lanes have done and seen in that memory is before what engines do from now
+  /// on.
+  void proxy_fence(Warp& warp, LaneMask lanes, Memory memory);
+  /// An operation on an mbarrier object; what it orders is told by release() and acquire().
+  void mbarrier_access(Warp& warp, const Instruction& instruction, int lane, Block& owner, uint32_t offset,
+                       Access access);
 
   struct Cell {
     uint32_t launch = 0;
@@ -67,6 +97,9 @@ class Checker {
   struct BlockShadow {
     uint32_t id = 0;
     std::vector<Thread> threads;
+    uint32_t engines = 0;
+    /// When threads of other blocks last touched its shared memory, by block and thread.
+    std::map<std::pair<uint32_t, uint32_t>, uint32_t> visitors;
     std::vector<Cell> shared;
     std::vector<std::vector<uint32_t>> read_tables;  ///< times of reads, by thread
   };
@@ -75,9 +108,11 @@ class Checker {
   static constexpr uint64_t kGrain = 2;
   struct Actor;
 
-  void touch(Cell& cell, const Actor& actor, uint64_t address, Access access, const char* space);
-  void check_writer(const Cell& cell, const Actor& actor, uint64_t address, Access access, const char* space);
-  void check_readers(const Cell& cell, const Actor& actor, uint64_t address, const char* space);
+  void touch_shared(const Actor& actor, Block& owner, uint32_t offset, uint32_t bytes, Access access);
+  void touch_global(const Actor& actor, uint64_t address, uint32_t bytes, Access access);
+  void touch(Cell& cell, const Actor& actor, uint64_t address, Access access, Memory memory);
+  void check_writer(const Cell& cell, const Actor& actor, uint64_t address, Access access, Memory memory);
+  void check_readers(const Cell& cell, const Actor& actor, uint64_t address, Memory memory);
   void note_read(Cell& cell, const Actor& actor, bool is_strong);
   std::vector<Cell>& cells_of(const Allocation& allocation);
 

@@ -55,6 +55,30 @@ void Checker::acquire(Warp& warp, LaneMask lanes, const History& history) {
   }
 }
 
+uint32_t Checker::add_engine(Block& block) {
+  return static_cast<uint32_t>(block.shadow->threads.size()) + block.shadow->engines++;
+}
+
+Checker::Work Checker::begin_work(Warp& warp, const Instruction& instruction, int lane, Block& block,
+                                  uint32_t engine, uint32_t time) {
+  return {&warp, &instruction, lane, &block, engine, time, snapshot(warp, lane)};
+}
+
+void Checker::learn(Warp& warp, LaneMask lanes, const Block& block, uint32_t engine, uint32_t time) {
+  History history;
+  history.set(block.shadow->id, engine, time);
+  acquire(warp, lanes, history);
+}
+
+void Checker::proxy_fence(Warp& warp, LaneMask lanes, Memory memory) {
+  for (; lanes != 0; lanes &= lanes - 1) {
+    const int lane = std::countr_zero(lanes);
+    const auto history = snapshot(warp, lane);
+    history->fence(memory);
+    thread_of(warp, lane).past = history;
+  }
+}
+
 void Checker::fence(Warp& warp, LaneMask lanes) {
   for (; lanes != 0; lanes &= lanes - 1) {
     const int lane = std::countr_zero(lanes);

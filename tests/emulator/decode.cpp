@@ -4,38 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 
 #include "tests/emulator/fault.h"
 #include "tests/emulator/op_table.h"
+#include "tests/emulator/special.h"
 
 namespace prospect::emulator {
 namespace {
-
-const std::map<std::string, Special, std::less<>> kSpecials = {
-    {"%tid.x", Special::TidX},
-    {"%tid.y", Special::TidY},
-    {"%tid.z", Special::TidZ},
-    {"%ntid.x", Special::NtidX},
-    {"%ntid.y", Special::NtidY},
-    {"%ntid.z", Special::NtidZ},
-    {"%ctaid.x", Special::CtaidX},
-    {"%ctaid.y", Special::CtaidY},
-    {"%ctaid.z", Special::CtaidZ},
-    {"%nctaid.x", Special::NctaidX},
-    {"%nctaid.y", Special::NctaidY},
-    {"%nctaid.z", Special::NctaidZ},
-    {"%laneid", Special::LaneId},
-    {"%warpid", Special::WarpId},
-    {"%lanemask_eq", Special::LaneMaskEq},
-    {"%lanemask_lt", Special::LaneMaskLt},
-    {"%lanemask_le", Special::LaneMaskLe},
-    {"%lanemask_gt", Special::LaneMaskGt},
-    {"%lanemask_ge", Special::LaneMaskGe},
-    {"%dynamic_smem_size", Special::DynamicSharedSize},
-    {"%envreg1", Special::GridWorkspaceHigh},
-    {"%envreg2", Special::GridWorkspaceLow},
-};
 
 /// Bits of the registers of a type, 0 when there is no such type.
 uint8_t register_bits(std::string_view type) {
@@ -67,6 +44,7 @@ uint8_t letter_bits(char letter) {
 /// Of instructions that name one space.
 Space space_of(const std::string& spelling) {
   const auto has = [&](const char* word) { return spelling.find(word) != std::string::npos; };
+  if (has(".shared::cluster")) return Space::SharedCluster;
   if (has(".shared")) return Space::Shared;
   if (has(".global") || has(".const")) return Space::Global;
   return has(".local") ? Space::Local : has(".param") ? Space::Param : Space::Generic;
@@ -166,10 +144,17 @@ class Decoder {
   void attributes() {
     const auto words = split_words(kernel_.attributes);
     for (size_t i = 0; i < words.size(); ++i) {
-      if (words[i] != ".maxntid") continue;
-      program_->max_threads = 1;
-      do program_->max_threads *= static_cast<unsigned>(std::stoul(words.at(++i)));
-      while (words[i].ends_with(','));
+      if (words[i] != ".maxntid" && words[i] != ".reqnctapercluster") continue;
+      const bool is_cluster = words[i] != ".maxntid";
+      unsigned extent[3] = {1, 1, 1};
+      size_t dimension = 0;
+      do extent[dimension++] = static_cast<unsigned>(std::stoul(words.at(++i)));
+      while (words[i].ends_with(',') && dimension < 3);
+      if (is_cluster) {
+        std::copy_n(extent, 3, program_->cluster);
+      } else {
+        program_->max_threads = extent[0] * extent[1] * extent[2];
+      }
     }
   }
 
@@ -264,6 +249,9 @@ class Decoder {
       if (reason.empty()) break;
     }
     if (!reason.empty()) unsupported(reason);
+    decoded.is_move = spelling.starts_with("mov.") && decoded.operands.size() == 2;
+    decoded.is_wgmma = spelling.starts_with("wgmma.mma_async");
+    program_->has_wgmma = program_->has_wgmma || decoded.is_wgmma;
     program_->code.push_back(std::move(decoded));
   }
 
@@ -287,6 +275,13 @@ class Decoder {
           const std::string reason = operand(letters[i + 1 + part], parts[part], decoded);
           if (!reason.empty()) return reason;
         }
+        i = close;
+      } else if (letters[i] == '[') {
+        const size_t close = letters.find(']', i);
+        if (!text.starts_with('[')) return "brackets were expected: " + text;
+        const auto parts = split_operands(std::string_view(text).substr(1, text.rfind(']') - 1));
+        const std::string reason = match(letters.substr(i + 1, close - i - 1), parts, decoded);
+        if (!reason.empty()) return reason;
         i = close;
       } else if (i + 2 < letters.size() && letters[i + 1] == '|') {
         const size_t bar = text.find('|');
@@ -324,6 +319,7 @@ class Decoder {
       }
     }
     const bool written = letter >= 'A' && letter <= 'Z';
+    result.is_written = written;
     if (text.starts_with('!')) {
       result.negated = true;
       text = text.substr(1);
@@ -358,15 +354,15 @@ class Decoder {
 
   /// A special register, literal or variable. Returns whether there is such a thing.
   bool value(std::string_view text, uint8_t bits, Operand& result) {
-    if (const auto special = kSpecials.find(text); special != kSpecials.end()) {
-      const auto [slot, fresh] = special_slots_.try_emplace(special->second, program_->slots);
-      if (fresh) program_->specials.emplace_back(program_->slots++, special->second);
+    if (const auto special = find_special(text)) {
+      const auto [slot, fresh] = special_slots_.try_emplace(*special, program_->slots);
+      if (fresh) program_->specials.emplace_back(program_->slots++, *special);
       result.slot = slot->second;
       result.bits = 32;
       return true;
     }
     uint64_t number = 0;
-    if (!literal(text, number) && !variable(text, number)) return false;
+    if (!literal(text, bits, number) && !variable(text, number)) return false;
     if (bits < 64) number &= (1ull << bits) - 1;
     const auto [slot, fresh] = constant_slots_.try_emplace({bits, number}, program_->slots);
     if (fresh) program_->constants.push_back({program_->slots++, bits, number});
@@ -375,13 +371,17 @@ class Decoder {
     return true;
   }
 
-  static bool literal(std::string_view text, uint64_t& number) {
+  static bool literal(std::string_view text, uint8_t bits, uint64_t& number) {
     const std::string word(text);
     if (word.empty() || (!std::isdigit(static_cast<unsigned char>(word[0])) && word[0] != '-')) return false;
     const bool is_hex_float =
         word[0] == '0' && word.size() > 2 && std::string("fFdD").find(word[1]) != std::string::npos;
     char* end = nullptr;
-    if (is_hex_float) {
+    if (word.find('.') != std::string::npos) {
+      const double value = std::strtod(word.c_str(), &end);
+      number =
+          bits == 32 ? std::bit_cast<uint32_t>(static_cast<float>(value)) : std::bit_cast<uint64_t>(value);
+    } else if (is_hex_float) {
       number = std::strtoull(word.c_str() + 2, &end, 16);
     } else if (word[0] == '-') {
       number = static_cast<uint64_t>(std::strtoll(word.c_str(), &end, 0));

@@ -83,6 +83,8 @@ Device::Kernel& Device::prepared(const void* host_function) {
                     kernel.name, options.target / 10, options.target % 10));
   }
   kernel.attributes.max_threads = kernel.program->max_threads;
+  const auto& cluster = kernel.program->cluster;
+  kernel.attributes.cluster = {cluster[0], cluster[1], cluster[2]};
   for (const SharedArray& array : kernel.program->shared) kernel.attributes.static_shared += array.bytes;
   return kernel;
 }
@@ -91,16 +93,22 @@ Device::Attributes& Device::attributes(const void* host_function) {
   return prepared(host_function).attributes;
 }
 
-bool Device::launch(const void* host_function, Extent grid, Extent block, uint32_t dynamic_shared,
-                    void** arguments, bool cooperative) {
+bool Device::launch(const void* host_function, const LaunchShape& shape, void** arguments) {
   try {
     Kernel& kernel = prepared(host_function);
     const Program& program = *kernel.program;
-    Launch launch{program, grid,    block, dynamic_shared, std::vector<std::byte>(program.parameter_bytes),
-                  memory,  options, {}};
+    Launch launch{program,
+                  shape.grid,
+                  shape.block,
+                  shape.dynamic_shared,
+                  std::vector<std::byte>(program.parameter_bytes),
+                  memory,
+                  options,
+                  {}};
     launch.options.seed += launches_++;  // a repeated launch must not repeat its interleaving
     launch.checker = checker();
-    if (cooperative) {
+    launch.cluster = shape.cluster;
+    if (shape.cooperative) {
       launch.options.resident_blocks = std::numeric_limits<int>::max();
       launch.options.sample_blocks = false;
       launch.grid_workspace = grid_workspace();

@@ -21,6 +21,12 @@ struct KernelStatistics {
   std::map<std::string, RequestCounts> global_requests, shared_requests;  ///< by source line
 };
 
+struct LaunchShape {
+  Extent grid, block, cluster{};
+  uint32_t dynamic_shared = 0;
+  bool cooperative = false;
+};
+
 /// The one device of this process: its memory, its kernels, and the first fault, which stays.
 class Device {
  public:
@@ -44,12 +50,12 @@ class Device {
     size_t static_shared = 0;
     unsigned max_threads = 0;
     int max_dynamic_shared = 48 << 10;
+    Extent cluster{0, 0, 0};  ///< that the kernel itself wants; 0: none
   };
   Attributes& attributes(const void* host_function);
 
   /// Runs a kernel to its end. Returns false, and keeps the report, when it faults.
-  bool launch(const void* host_function, Extent grid, Extent block, uint32_t dynamic_shared, void** arguments,
-              bool cooperative);
+  bool launch(const void* host_function, const LaunchShape& shape, void** arguments);
 
   /// The report of the first fault; empty without one.
   const std::string& report() const { return report_; }

@@ -34,7 +34,7 @@ std::string which(int target, std::vector<std::string> texts) {
   device.add_kernel(&host_function, device.add_module(std::move(texts)), "which");
   void* out = device.memory.allocate(4);
   void* arguments[] = {&out};
-  if (!device.launch(&host_function, {}, {}, 0, arguments, false)) return device.report();
+  if (!device.launch(&host_function, {}, arguments)) return device.report();
   uint32_t word;
   std::memcpy(&word, out, sizeof(word));
   return std::to_string(word);

@@ -44,7 +44,7 @@ History::Part& History::part(uint32_t block) {
   const auto found = std::lower_bound(parts_.begin(), parts_.end(), block,
                                       [](const Part& part, uint32_t number) { return part.block < number; });
   if (found != parts_.end() && found->block == block) return *found;
-  return *parts_.insert(found, {block, nullptr, nullptr});
+  return *parts_.insert(found, {block, nullptr, {}});
 }
 
 uint32_t History::of(uint32_t block, uint32_t thread) const {
@@ -52,9 +52,9 @@ uint32_t History::of(uint32_t block, uint32_t thread) const {
   return found == nullptr ? 0 : at(found->times, thread);
 }
 
-uint32_t History::fenced(uint32_t block, uint32_t thread) const {
+uint32_t History::fenced(Memory memory, uint32_t block, uint32_t thread) const {
   const Part* found = find(block);
-  return found == nullptr ? 0 : at(found->fenced, thread);
+  return found == nullptr ? 0 : at(found->fenced[static_cast<size_t>(memory)], thread);
 }
 
 void History::set(uint32_t block, uint32_t thread, uint32_t time) {
@@ -72,7 +72,7 @@ void History::join(const History& other) {
   for (const Part& theirs : other.parts_) {
     Part& own = part(theirs.block);
     emulator::join(own.times, theirs.times);
-    emulator::join(own.fenced, theirs.fenced);
+    for (size_t i = 0; i < own.fenced.size(); ++i) emulator::join(own.fenced[i], theirs.fenced[i]);
   }
 }
 
@@ -80,12 +80,13 @@ bool History::covers(const History& other) const {
   return std::all_of(other.parts_.begin(), other.parts_.end(), [this](const Part& theirs) {
     const Part* own = find(theirs.block);
     return own != nullptr && emulator::covers(own->times, theirs.times) &&
-           emulator::covers(own->fenced, theirs.fenced);
+           emulator::covers(own->fenced[0], theirs.fenced[0]) &&
+           emulator::covers(own->fenced[1], theirs.fenced[1]);
   });
 }
 
-void History::fence() {
-  for (Part& part : parts_) part.fenced = part.times;
+void History::fence(Memory memory) {
+  for (Part& part : parts_) part.fenced[static_cast<size_t>(memory)] = part.times;
 }
 
 }  // namespace prospect::emulator

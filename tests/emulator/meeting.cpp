@@ -6,8 +6,8 @@
 
 namespace prospect::emulator {
 
-void meet(Warp& warp, const Instruction& instruction, LaneMask lanes, const Operand* mask,
-          Together together) {
+void meet(Warp& warp, const Instruction& instruction, LaneMask lanes, const Operand* mask, Together together,
+          Behind behind) {
   warp.at_meeting |= lanes;
   const auto mask_of = [&](int lane) {
     return mask == nullptr ? kAllLanes : static_cast<LaneMask>(warp.read(*mask, lane));
@@ -42,8 +42,14 @@ void meet(Warp& warp, const Instruction& instruction, LaneMask lanes, const Oper
     lanes &= ~members;
     if (here != members) continue;
     together(warp, instruction, members);
-    warp.resume(members);
+    if (behind == Behind::GoOn) warp.resume(members);
   }
+}
+
+void meet_whole(Warp& warp, const Instruction& instruction, LaneMask lanes, Together together,
+                Behind behind) {
+  if (warp.exists != kAllLanes) warp.fault(instruction, std::countr_zero(lanes), "the warp is not whole");
+  meet(warp, instruction, lanes, nullptr, together, behind);
 }
 
 }  // namespace prospect::emulator

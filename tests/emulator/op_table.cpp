@@ -37,6 +37,10 @@ const OpTable& op_table() {
     add_warp_ops(all);
     add_matrix_ops(all);
     add_copy_ops(all);
+    add_cluster_ops(all);
+    add_mbarrier_ops(all);
+    add_bulk_ops(all);
+    add_wgmma_ops(all);
     return all;
   }();
   return table;

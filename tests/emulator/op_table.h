@@ -11,8 +11,9 @@ namespace prospect::emulator {
 /// Every instruction that the emulator knows, by its full spelling. What is not here is an error.
 ///
 /// Operands are declared by one letter each. Width: p predicate, h 16 bits, w 32, d 64, x any; lower case is
-/// read, upper case is written. `a` is an address in brackets, `t` a label. (WW) is a vector in braces.
-/// W|P may be followed by a second destination. What follows `?` may be left out.
+/// read, upper case is written. `a` is an address in brackets, `t` a label. (WW) is a vector in braces,
+/// [d(ww)] operands in brackets. W|P may be followed by a second destination. What follows `?` may be left
+/// out.
 class OpTable {
  public:
   /// `spelling` may hold alternatives: "add{,.rn}.f32".
@@ -40,5 +41,9 @@ void add_control_ops(OpTable& table);
 void add_warp_ops(OpTable& table);
 void add_matrix_ops(OpTable& table);
 void add_copy_ops(OpTable& table);
+void add_cluster_ops(OpTable& table);
+void add_mbarrier_ops(OpTable& table);
+void add_bulk_ops(OpTable& table);
+void add_wgmma_ops(OpTable& table);
 
 }  // namespace prospect::emulator

@@ -6,8 +6,10 @@
 #include <numeric>
 
 #include "tests/emulator/device.h"
+#include "tests/emulator/kernels/cluster_sum.h"
 #include "tests/emulator/kernels/grid_sum.h"
-#include "tests/support/device_buffer.h"
+#include "tests/emulator/kernels/wgmma_product.h"
+#include "tests/support/device_case.h"
 
 namespace prospect::emulator::planted {
 namespace {
@@ -28,11 +30,13 @@ std::string unchecked_report(const Run& run, Order order, uint64_t seed = 1) {
   return Device::instance().take_report();
 }
 template <class Run>
-std::string checked_report(const Run& run) {
+std::string checked_report(const Run& run, Order order = Order::Forward) {
   Options& options = Device::instance().options;
   options.check = true;
+  options.order = order;
   run();
   options.check = false;
+  options.order = Order::Forward;
   return Device::instance().take_report();
 }
 
@@ -108,6 +112,110 @@ TEST_F(GridSum, ReportsNameKernelLineBlockThreadsAndAddress) {
                     HasSubstr("2800 behind the start of 2800 bytes"), HasSubstr("ld.global")));
   EXPECT_THAT(checked_report([] { last_block(GridSumBug::EarlyBarrier); }),
               AllOf(place, HasSubstr("diverged")));
+}
+
+class ClusterSum : public testing::Test {
+ protected:
+  static void sum(ClusterSumBug bug) {
+    constexpr unsigned kClusters = 2, kValues = kClusterSumBlocks * kClusterSumThreads;
+    std::vector<float> input(kClusters * kValues);
+    std::iota(input.begin(), input.end(), 1.0f);
+    DeviceBuffer<float> x(input), total(kClusters);
+    cluster_sum(x.data(), kClusters, total.data(), bug);
+    if (bug != ClusterSumBug::None) return;
+    EXPECT_THAT(total.values(), testing::ElementsAre(256 * 257 / 2, 256 * 257 / 2 + 256 * 256));
+  }
+};
+
+TEST_F(ClusterSum, IsRightAndClean) {
+  expect_clean([] { sum(ClusterSumBug::None); });
+}
+
+TEST_F(ClusterSum, NeedsABarrierBeforeBetweenAndBehind) {
+  EXPECT_THAT(checked_report([] { sum(ClusterSumBug::NoFirstBarrier); }), HasSubstr("may not have begun"));
+  EXPECT_THAT(checked_report([] { sum(ClusterSumBug::NoSecondBarrier); }),
+              HasSubstr("read of shared memory that nobody wrote"));
+  EXPECT_THAT(checked_report([] { sum(ClusterSumBug::NoSecondBarrier); }, Order::Reverse),
+              AllOf(HasSubstr("race: "), HasSubstr("shared"), HasSubstr("cluster_sum_hopper.cu")));
+  EXPECT_THAT(checked_report([] { sum(ClusterSumBug::NoLastBarrier); }),
+              HasSubstr("may still use its shared memory"));
+}
+
+class WgmmaProductTest : public testing::Test {
+ protected:
+  static void multiply(WgmmaBug bug) {
+    constexpr int kM = 80, kN = 72, kK = 200;  // two tiles each way, four along k, all ragged
+    const auto a = test::random_values<bf16>(kM * kK, 1), b = test::random_values<bf16>(kN * kK, 2);
+    DeviceBuffer<bf16> device_a(a), device_b(b);
+    DeviceBuffer<float> c(kM * kN);
+    wgmma_product({device_a.data(), device_b.data(), c.data(), kM, kN, kK}, bug);
+    if (bug != WgmmaBug::None) return;
+    const std::vector<float> result = c.values();
+    for (size_t row = 0; row < kM; ++row) {
+      for (size_t column = 0; column < kN; ++column) {
+        double sum = 0, magnitude = 0;
+        for (size_t i = 0; i < kK; ++i) {
+          const double product = double{load(a[row * kK + i])} * double{load(b[column * kK + i])};
+          sum += product;
+          magnitude += std::fabs(product);
+        }
+        // Products of bf16 are exact in float; each of kK additions rounds once.
+        ASSERT_NEAR(result[row * kN + column], sum, kK * 0x1p-24 * magnitude) << row << " " << column;
+      }
+    }
+  }
+  static std::string checked(WgmmaBug bug) {
+    return checked_report([=] { multiply(bug); });
+  }
+};
+
+TEST_F(WgmmaProductTest, IsRightAndClean) {
+  expect_clean([] { multiply(WgmmaBug::None); });
+  for (uint64_t seed = 2; seed < 8; ++seed) {  // engines that are early, late and in between
+    EXPECT_EQ(unchecked_report([] { multiply(WgmmaBug::None); }, Order::Priority, seed), "");
+  }
+}
+
+TEST_F(WgmmaProductTest, NeedsItsWaits) {
+  EXPECT_THAT(checked(WgmmaBug::NoFullWait), AllOf(HasSubstr("shared"), HasSubstr("wgmma.mma_async")));
+  EXPECT_THAT(checked(WgmmaBug::NoEmptyWait), HasSubstr("1 arrivals at an mbarrier that expects 0 more"));
+  EXPECT_THAT(checked(WgmmaBug::EarlyRelease),
+              AllOf(HasSubstr("race: write after a read"), HasSubstr("asynchronously"),
+                    HasSubstr("wgmma.mma_async"), HasSubstr("cp.async.bulk.tensor")));
+  EXPECT_THAT(checked(WgmmaBug::NoProductWait), HasSubstr("before wgmma.wait_group"));
+}
+
+TEST_F(WgmmaProductTest, AnEarlyReleaseIsNotedWithoutShadowMemoryToo) {
+  bool found = false;
+  for (uint64_t seed = 1; seed < 9; ++seed) {
+    const std::string report =
+        unchecked_report([] { multiply(WgmmaBug::EarlyRelease); }, Order::Priority, seed);
+    found = found || report.find("changed while wgmma read it") != std::string::npos;
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(WgmmaProductTest, NeedsItsFences) {
+  EXPECT_THAT(checked(WgmmaBug::NoProductFence), HasSubstr("since the last wgmma.fence"));
+  EXPECT_THAT(checked(WgmmaBug::NoInitFence), HasSubstr("no fence.mbarrier_init"));
+  EXPECT_THAT(checked(WgmmaBug::NoProxyFence),
+              AllOf(HasSubstr("missing fence.proxy.async: read after a write"), HasSubstr("st.shared"),
+                    HasSubstr("cp.async.bulk.tensor")));
+  EXPECT_THAT(checked(WgmmaBug::NoStoreBarrier), HasSubstr("race: read after a write"));
+}
+
+TEST_F(WgmmaProductTest, NeedsTheRightNumberOfBytes) {
+  EXPECT_NE(checked(WgmmaBug::TooFewBytes), "");
+  EXPECT_THAT(checked(WgmmaBug::TooManyBytes), AllOf(HasSubstr("deadlock"), HasSubstr("mbarrier.try_wait")));
+}
+
+TEST_F(WgmmaProductTest, DoesNotEndBeforeItsCopies) {
+  EXPECT_THAT(unchecked_report([] { multiply(WgmmaBug::NoStoreWait); }, Order::Forward),
+              HasSubstr("exits while bulk copies still read shared memory"));
+}
+
+TEST_F(WgmmaProductTest, NeedsTheSameProductsFromAllFourWarps) {
+  EXPECT_THAT(checked(WgmmaBug::OneWarpIsAhead), HasSubstr("diverged warpgroup: warp 6"));
 }
 
 }  // namespace

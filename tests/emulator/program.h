@@ -43,6 +43,7 @@ struct Operand {
   int slot = 0;      ///< 0: nothing is stored or read there
   uint8_t bits = 0;  ///< 1 (predicate), 16, 32 or 64
   bool negated = false;
+  bool is_written = false;
   int64_t offset = 0;  ///< of an address [register + offset]
 };
 
@@ -58,11 +59,13 @@ struct Ordering {
   bool is_of_block = false;  ///< .cta: orders nothing beyond the block
 };
 
-enum class Space : uint8_t { Generic, Global, Shared, Local, Param };
+enum class Space : uint8_t { Generic, Global, Shared, SharedCluster, Local, Param };
 
 struct Instruction {
   const Op* op = nullptr;
   Space space = Space::Generic;  ///< that the spelling names
+  bool is_move = false;          ///< from register to register, as it is
+  bool is_wgmma = false;         ///< wgmma.mma_async
   Ordering ordering{};
   int guard = -1;  ///< slot of the predicate of @p, -1: none
   bool guard_negated = false;
@@ -95,6 +98,20 @@ enum class Special : uint8_t {
   DynamicSharedSize,
   GridWorkspaceHigh,  ///< %envreg1 and 2: where grid.sync() keeps its count
   GridWorkspaceLow,
+  ClusterIdX,
+  ClusterIdY,
+  ClusterIdZ,
+  ClusterCountX,
+  ClusterCountY,
+  ClusterCountZ,
+  ClusterPlaceX,  ///< of the block in its cluster
+  ClusterPlaceY,
+  ClusterPlaceZ,
+  ClusterSizeX,
+  ClusterSizeY,
+  ClusterSizeZ,
+  ClusterRank,
+  ClusterSize,
 };
 
 struct Constant {
@@ -125,14 +142,17 @@ struct Program {
   uint32_t shared_bytes = 0;        ///< where dynamic shared memory begins
   size_t local_bytes = 0;           ///< of one thread
   unsigned max_threads = 1024;
+  unsigned cluster[3] = {0, 0, 0};  ///< blocks that the kernel itself wants in a cluster; 0: none
+  bool has_wgmma = false;
 
   /// "layernorm.cu:41 `add.f32 %f1, %f2, %f3`"
   std::string where(const Instruction& instruction) const;
 };
 
 // Addresses. Global addresses are the host's; the other spaces have windows in the generic space where no
-// host address lies. A shared address is 32 bits: an offset, moved so that 0 is none.
-inline constexpr uint32_t kSharedBase = 0x400;
+// host address lies. A shared address is 32 bits: an offset, moved so that 0 is none, and from bit 24 on the
+// rank of the block in its cluster, moved by 1: 0 is the block itself.
+inline constexpr uint32_t kSharedBase = 0x400, kSharedRankShift = 24;
 inline constexpr uint32_t kSharedMost = 227 << 10;
 inline constexpr uint64_t kSharedWindow = 1ull << 56, kLocalWindow = 2ull << 56, kParamWindow = 3ull << 56;
 

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <random>
 
 #include "tests/emulator/fault.h"
+#include "tests/emulator/grid_order.h"
 #include "tests/emulator/step.h"
 
 namespace prospect::emulator {
@@ -21,12 +21,21 @@ constexpr uint64_t kLongTurn = 1 << 14;
 class Scheduler {
  public:
   Scheduler(Launch& launch, size_t blocks) : launch_(launch), random_(launch.options.seed) {
-    for (size_t i = 0; i < blocks; ++i) blocks_.push_back(std::make_unique<Block>(launch));
+    const size_t in_cluster = launch.cluster.count();
+    clusters_.resize(blocks / in_cluster);
+    for (size_t i = 0; i < blocks; ++i) {
+      blocks_.push_back(std::make_unique<Block>(launch));
+      Cluster& cluster = clusters_[i / in_cluster];
+      blocks_[i]->cluster = &cluster;
+      blocks_[i]->rank = static_cast<uint32_t>(i % in_cluster);
+      cluster.blocks.push_back(blocks_[i].get());
+    }
   }
 
-  /// blocks: their numbers; at most as many as the constructor was told.
+  /// blocks: their numbers, whole clusters one after another; at most as many as the constructor was told.
   void run(const uint64_t* blocks, size_t count) {
     warps_.clear();
+    for (Cluster& cluster : clusters_) cluster = {std::move(cluster.blocks)};
     for (size_t i = 0; i < count; ++i) {
       blocks_[i]->start(blocks[i]);
       for (Warp& warp : blocks_[i]->warps) {
@@ -35,15 +44,43 @@ class Scheduler {
       }
     }
     first_ = 0;
-    while (Warp* warp = pick()) turn(*warp);
-    if (std::any_of(warps_.begin(), warps_.end(), [](const Warp* warp) { return warp->live() != 0; }))
-      deadlock();
+    while (go_on()) {
+    }
     for (size_t i = 0; i < count; ++i) launch_.traffic.add(blocks_[i]->footprint);
     launch_.blocks_run += count;
   }
 
  private:
   uint32_t priority() { return 1 + static_cast<uint32_t>(random_() % 1000); }
+
+  /// Lets a warp or an engine have its turn. Returns false when all is done.
+  bool go_on() {
+    if (launch_.agents.wants_turn()) launch_.agents.run_one();
+    if (Warp* warp = pick()) {
+      turn(*warp);
+    } else if (!launch_.agents.empty()) {
+      launch_.agents.run_one();
+    } else if (std::all_of(warps_.begin(), warps_.end(), [](const Warp* w) { return w->live() == 0; })) {
+      return false;
+    } else if (!expire()) {
+      deadlock();
+    }
+    return true;
+  }
+
+  /// mbarrier.try_wait waits for some time only. Lets those that wait go on without success, as long as
+  /// anything comes of it. Returns false otherwise.
+  bool expire() {
+    constexpr int kMostInVain = 8;
+    expired_in_vain_ = launch_.progress == progress_ ? expired_in_vain_ + 1 : 0;
+    progress_ = launch_.progress;
+    if (expired_in_vain_ > kMostInVain) return false;
+    bool any = false;
+    for (const auto& block : blocks_) {
+      for (auto& [offset, barrier] : block->mbarriers) any = barrier.expire() || any;
+    }
+    return any;
+  }
 
   /// The warp whose turn it is; null when none can run.
   Warp* pick() {
@@ -73,6 +110,7 @@ class Scheduler {
     step(warp, group, meet, budget);
     const bool polls = warp.poll.times >= Warp::kVainPolls;
     if (polls) warp.poll.times = 0;
+    if (polls && !launch_.agents.empty()) launch_.agents.run_one();
     warp.is_spinning = polls || launch_.warp_steps - before >= budget;
     if (warp.is_spinning && order != Order::Random) {
       first_ = (first_ + 1) % warps_.size();
@@ -148,59 +186,28 @@ class Scheduler {
   Launch& launch_;
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<Cluster> clusters_;
   std::vector<Warp*> warps_;
   size_t first_ = 0;  ///< where the search for a ready warp begins
+  uint64_t progress_ = 0;
+  int expired_in_vain_ = 0;
 };
-
-/// At most `most` of 0, 1 .. count - 1, in the middle of equal parts and symmetrical, so that work that grows
-/// evenly along them is met at its mean.
-std::vector<uint32_t> spread(uint32_t count, uint32_t most) {
-  const uint32_t size = std::min(count, most);
-  std::vector<uint32_t> chosen(size);
-  for (uint32_t i = 0; i < (size + 1) / 2; ++i) {
-    chosen[i] = static_cast<uint32_t>((uint64_t{count} * (2 * i + 1) - size) / (2 * size));
-    chosen[size - 1 - i] = count - 1 - chosen[i];
-  }
-  return chosen;
-}
-
-std::vector<uint64_t> blocks_to_run(const Launch& launch) {
-  std::vector<uint64_t> blocks;
-  if (!launch.options.sample_blocks) {
-    blocks.resize(launch.grid.count());
-    std::iota(blocks.begin(), blocks.end(), 0);
-    return blocks;
-  }
-  // An odd number, so that the sample does not fall into step with grids of powers of two.
-  constexpr uint32_t kMost = 33;
-  const Extent& grid = launch.grid;
-  const std::vector<uint32_t> xs = spread(grid.x, kMost);
-  const std::vector<uint32_t> ys = spread(grid.y, kMost / static_cast<uint32_t>(xs.size()));
-  const std::vector<uint32_t> zs = spread(grid.z, kMost / static_cast<uint32_t>(xs.size() * ys.size()));
-  for (const uint64_t z : zs) {
-    for (const uint64_t y : ys) {
-      for (const uint64_t x : xs) blocks.push_back((z * grid.y + y) * grid.x + x);
-    }
-  }
-  return blocks;
-}
 
 }  // namespace
 
 void run(Launch& launch) {
-  std::vector<uint64_t> order = blocks_to_run(launch);
-  if (launch.options.order == Order::Reverse) std::reverse(order.begin(), order.end());
-  if (launch.options.order == Order::Random || launch.options.order == Order::Priority) {
-    std::shuffle(order.begin(), order.end(), std::mt19937_64(launch.options.seed));
-  }
+  const std::vector<uint64_t> blocks = blocks_in_order(launch);
+  launch.agents.begin(launch.options);
   if (launch.checker != nullptr) launch.checker->begin_launch();
   launch.executed.assign(launch.program.code.size(), {});
   if (launch.options.count_requests) launch.requests.assign(launch.program.code.size(), {});
-  const size_t together =
-      std::min(order.size(), static_cast<size_t>(std::max(1, launch.options.resident_blocks)));
+  const size_t in_cluster = launch.cluster.count(),
+               wanted = static_cast<size_t>(std::max(1, launch.options.resident_blocks)),
+               resident = (wanted + in_cluster - 1) / in_cluster * in_cluster,
+               together = std::min(blocks.size(), resident);
   Scheduler scheduler(launch, together);
-  for (size_t i = 0; i < order.size(); i += together) {
-    scheduler.run(order.data() + i, std::min(together, order.size() - i));
+  for (size_t i = 0; i < blocks.size(); i += together) {
+    scheduler.run(blocks.data() + i, std::min(together, blocks.size() - i));
   }
 }
 

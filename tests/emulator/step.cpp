@@ -28,6 +28,10 @@ void step(Warp& warp, LaneMask group, uint32_t meet, uint64_t budget) {
       ++pc;
       continue;
     }
+    if (warp.registers != nullptr && !instruction.is_wgmma) {
+      const std::string reason = warp.registers->other(instruction);
+      if (!reason.empty()) warp.fault(instruction, std::countr_zero(lanes), reason);
+    }
     const Flow flow = instruction.op->flow;
     if (flow == Flow::Next) {
       instruction.op->run(warp, instruction, lanes);

@@ -12,6 +12,7 @@ namespace prospect::emulator {
 void Warp::resume(LaneMask lanes) {
   at_barrier &= ~lanes;
   at_meeting &= ~lanes;
+  at_event &= ~lanes;
   ready |= lanes;
   for (LaneMask left = lanes; left != 0; left &= left - 1) ++pc[static_cast<size_t>(std::countr_zero(left))];
 }

@@ -4,9 +4,13 @@
 #include <bit>
 #include <cstddef>
 #include <deque>
+#include <map>
+#include <memory>
 #include <vector>
 
+#include "tests/emulator/bulk_queue.h"
 #include "tests/emulator/program.h"
+#include "tests/emulator/register_use.h"
 
 namespace prospect::emulator {
 
@@ -51,6 +55,7 @@ struct Warp {
   LaneMask ready = 0;       ///< can run
   LaneMask at_barrier = 0;  ///< stopped at a block barrier
   LaneMask at_meeting = 0;  ///< stopped at an instruction that needs other lanes of the warp
+  LaneMask at_event = 0;    ///< stopped for other warps, blocks or copies
   std::array<uint32_t, kLanes> pc{};
   struct alignas(64) Slot {
     std::byte bytes[8 * kLanes];
@@ -58,6 +63,10 @@ struct Warp {
   std::vector<Slot> file;        ///< registers, constants, special values
   std::vector<std::byte> local;  ///< local memory, lane after lane
   std::array<CopyQueue, kLanes> copies;
+  std::map<int, BulkQueue> bulk;  ///< by lane
+  std::array<uint64_t, kLanes>
+      cluster_phase{};  ///< of the cluster's barrier at which a lane has arrived, from 1 on
+  std::unique_ptr<RegisterUse> registers;  ///< null unless they are checked
 
   static constexpr int kVainPolls = 3;
   /// A strong read, or an atomic, found `value` (of all its lanes).
@@ -66,7 +75,7 @@ struct Warp {
     poll = {&instruction, value, is_same ? poll.times + 1 : 1};
   }
 
-  LaneMask live() const { return ready | at_barrier | at_meeting; }
+  LaneMask live() const { return ready | at_barrier | at_meeting | at_event; }
   /// Lets stopped lanes go on behind the instruction at which they stand.
   void resume(LaneMask lanes);
 

@@ -43,7 +43,8 @@ void atomic(Warp& warp, const Instruction& instruction, LaneMask lanes) {
 template <class T, auto update>
 void add(OpTable& table, const std::string& name, bool compares = false) {
   constexpr bool is_word = sizeof(T) == 4;
-  const std::string where = "{,.cta,.gpu,.sys}{,.global,.shared,.shared::cta}" + name;
+  const std::string where =
+      "{,.cta,.cluster,.gpu,.sys}{,.global,.shared,.shared::cta,.shared::cluster}" + name;
   table.add("atom{,.relaxed,.acquire,.release,.acq_rel}" + where,
             compares ? (is_word ? "Waww" : "Dadd") : (is_word ? "Waw" : "Dad"), atomic<T, update, true>,
             Flow::Poll);

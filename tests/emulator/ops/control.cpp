@@ -19,6 +19,17 @@ void leave(Warp& warp, const Instruction& instruction, LaneMask lanes) {
         !copies.open.empty() || std::any_of(copies.groups.begin(), copies.groups.end(),
                                             [](const auto& group) { return !group.empty(); });
     if (pending) warp.fault(instruction, lane, "exits with cp.async copies in flight");
+    const auto bulk = warp.bulk.find(lane);
+    if (bulk != warp.bulk.end() && bulk->second.reads()) {
+      warp.fault(instruction, lane, "exits while bulk copies still read shared memory");
+    }
+  }
+  if (warp.block->live_threads() == 0) {
+    const int last = std::countr_zero(lanes);
+    if (warp.block->incoming_copies > 0) {
+      warp.fault(instruction, last, "the block ends while copies still write to its shared memory");
+    }
+    if (const Checker* checker = warp.block->launch.checker) checker->end_block(warp, instruction, last);
   }
   warp.block->note_exit();
 }

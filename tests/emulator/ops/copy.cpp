@@ -57,7 +57,8 @@ void finish(Warp& warp, const Instruction& instruction, int lane, uint64_t group
     for (const PendingCopy& copy : queue.groups.front()) {
       if (Checker* checker = warp.block->launch.checker) {
         const auto offset = static_cast<uint64_t>(copy.to - warp.block->shared.data());
-        checker->shared_access(warp, instruction, lane, offset, copy.bytes + copy.zeros, Access::Write);
+        checker->shared_access(warp, instruction, lane, *warp.block, static_cast<uint32_t>(offset),
+                               copy.bytes + copy.zeros, Access::Write);
         checker->note_copy(warp, offset, copy.bytes + copy.zeros, false);
       }
       if (copy.bytes > 0) std::memcpy(copy.to, copy.from, copy.bytes);

@@ -104,13 +104,6 @@ void store_matrices(Warp& warp, const Instruction& instruction, LaneMask) {
   }
 }
 
-/// These need the whole warp.
-template <Together together>
-void whole_warp(Warp& warp, const Instruction& instruction, LaneMask lanes) {
-  if (warp.exists != kAllLanes) warp.fault(instruction, std::countr_zero(lanes), "the warp is not whole");
-  meet(warp, instruction, lanes, nullptr, together);
-}
-
 template <int count>
 void add_matrices(OpTable& table, const char* load_letters, const char* store_letters) {
   const std::string size = ".m8n8.x" + std::to_string(count);

@@ -85,7 +85,7 @@ void add_stores(OpTable& table, const std::string& name, const std::string& type
 
 template <class T>
 void add(OpTable& table, const std::string& types) {
-  for (const std::string space : {"", ".shared", ".shared::cta", ".local"}) {
+  for (const std::string space : {"", ".shared", ".shared::cta", ".shared::cluster", ".local"}) {
     add_loads<T>(table, "ld" + space, types, Flow::Next);
     add_stores<T>(table, "st" + space, types);
   }
@@ -93,7 +93,7 @@ void add(OpTable& table, const std::string& types) {
   add_loads<T>(table, std::string("ld.{global,const}") + kLoadHint, types, Flow::Next);
   add_stores<T>(table, std::string("st.global") + kStoreHint, types);
   for (const std::string& strong : kStrong) {
-    const std::string name = strong + "{,.global,.shared,.shared::cta,.local}";
+    const std::string name = strong + "{,.global,.shared,.shared::cta,.shared::cluster,.local}";
     if (strong.find("release") == strong.npos) add_loads<T>(table, "ld" + name, types, Flow::Poll);
     if (strong.find("acquire") == strong.npos) add_stores<T>(table, "st" + name, types);
   }

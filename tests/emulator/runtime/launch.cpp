@@ -1,5 +1,4 @@
 // Launches, and what nvcc's host code calls to register kernels and to make them.
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -9,6 +8,8 @@
 using prospect::emulator::Device;
 using prospect::emulator::Extent;
 using prospect::emulator::finish;
+using prospect::emulator::LaunchShape;
+using prospect::emulator::resident_blocks;
 
 namespace {
 
@@ -31,38 +32,40 @@ int as_module(void** handle) {
   return static_cast<int>(reinterpret_cast<uintptr_t>(handle)) - 1;
 }
 
-/// How many blocks of a kernel a multiprocessor holds, by their threads and shared memory.
-int resident_blocks(const void* function, uint64_t threads, size_t dynamic_shared) {
-  const size_t shared = dynamic_shared + Device::instance().attributes(function).static_shared;
-  const size_t by_shared = prospect::emulator::kSharedMost / std::max<size_t>(1, shared);
-  return static_cast<int>(std::min<uint64_t>({32, 2048 / threads, by_shared}));
+bool is_valid(const LaunchShape& shape, const Device::Attributes& attributes) {
+  const Extent &grid = shape.grid, &block = shape.block, &cluster = shape.cluster;
+  constexpr uint64_t kMostClusterBlocks = 8;  // that every device with clusters can run
+  if (grid.count() == 0 || grid.y > 65535 || grid.z > 65535) return false;
+  if (block.count() == 0 || block.count() > attributes.max_threads || block.z > 64) return false;
+  if (shape.dynamic_shared > static_cast<size_t>(attributes.max_dynamic_shared)) return false;
+  if (cluster.count() == 1) return true;
+  return cluster.count() > 0 && cluster.count() <= kMostClusterBlocks &&
+         Device::instance().options.target >= 90 && grid.x % cluster.x == 0 && grid.y % cluster.y == 0 &&
+         grid.z % cluster.z == 0;
 }
 
-cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments, size_t dynamic_shared,
-                   bool cooperative) {
+cudaError_t launch(const void* function, LaunchShape shape, void** arguments) {
   Device& device = Device::instance();
   if (finish(cudaSuccess) != cudaSuccess) return cudaErrorLaunchFailure;
   if (!device.has_kernel(function)) return finish(cudaErrorInvalidDeviceFunction);
-  const Extent blocks{grid.x, grid.y, grid.z}, threads{block.x, block.y, block.z};
-  if (blocks.count() == 0 || grid.y > 65535 || grid.z > 65535 || threads.count() == 0 ||
-      threads.count() > 1024 || block.z > 64) {
-    return finish(cudaErrorInvalidConfiguration);
-  }
   try {
     const Device::Attributes& attributes = device.attributes(function);
-    if (threads.count() > attributes.max_threads ||
-        dynamic_shared > static_cast<size_t>(attributes.max_dynamic_shared)) {
-      return finish(cudaErrorInvalidConfiguration);
-    }
-    const auto most = resident_blocks(function, threads.count(), dynamic_shared);
-    if (cooperative && blocks.count() > static_cast<uint64_t>(most * device.options.multiprocessors)) {
+    if (attributes.cluster.count() > 0 && shape.cluster.count() == 1) shape.cluster = attributes.cluster;
+    if (!is_valid(shape, attributes)) return finish(cudaErrorInvalidConfiguration);
+    const int most = resident_blocks(attributes, shape.block.count(), shape.dynamic_shared);
+    if (shape.cooperative &&
+        shape.grid.count() > static_cast<uint64_t>(most * device.options.multiprocessors)) {
       return finish(cudaErrorCooperativeLaunchTooLarge);
     }
   } catch (const std::runtime_error&) {
     // The launch below reports what the kernel's PTX holds.
   }
-  device.launch(function, blocks, threads, static_cast<uint32_t>(dynamic_shared), arguments, cooperative);
+  device.launch(function, shape, arguments);
   return finish(cudaSuccess);
+}
+
+Extent extent(dim3 size) {
+  return {size.x, size.y, size.z};
 }
 
 }  // namespace
@@ -101,67 +104,39 @@ cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* host_function) {
 }
 cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments,
                                size_t dynamic_shared, cudaStream_t) {
-  return launch(kernel, grid, block, arguments, dynamic_shared, false);
+  return launch(kernel, {extent(grid), extent(block), {}, static_cast<uint32_t>(dynamic_shared)}, arguments);
 }
 
 }  // extern "C"
 
 cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments,
                              size_t dynamic_shared, cudaStream_t) {
-  return launch(function, grid, block, arguments, dynamic_shared, false);
+  return launch(function, {extent(grid), extent(block), {}, static_cast<uint32_t>(dynamic_shared)},
+                arguments);
 }
 cudaError_t cudaLaunchCooperativeKernel(const void* function, dim3 grid, dim3 block, void** arguments,
                                         size_t dynamic_shared, cudaStream_t) {
-  return launch(function, grid, block, arguments, dynamic_shared, true);
+  return launch(function, {extent(grid), extent(block), {}, static_cast<uint32_t>(dynamic_shared), true},
+                arguments);
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
-  bool cooperative = false;
+  LaunchShape shape{
+      extent(config->gridDim), extent(config->blockDim), {}, static_cast<uint32_t>(config->dynamicSmemBytes)};
   for (unsigned i = 0; i < config->numAttrs; ++i) {
     switch (config->attrs[i].id) {
       case cudaLaunchAttributeCooperative:
-        cooperative = config->attrs[i].val.cooperative != 0;
+        shape.cooperative = config->attrs[i].val.cooperative != 0;
         break;
+      case cudaLaunchAttributeClusterDimension: {
+        const auto& cluster = config->attrs[i].val.clusterDim;
+        shape.cluster = {cluster.x, cluster.y, cluster.z};
+        break;
+      }
       case cudaLaunchAttributeProgrammaticStreamSerialization:
         break;  // launches follow each other anyway
       default:
         return finish(cudaErrorInvalidValue);
     }
   }
-  return launch(function, config->gridDim, config->blockDim, arguments, config->dynamicSmemBytes,
-                cooperative);
-}
-
-cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
-  Device& device = Device::instance();
-  if (!device.has_kernel(function)) return finish(cudaErrorInvalidDeviceFunction);
-  if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return finish(cudaSuccess);
-  Device::Attributes& attributes = device.attributes(function);
-  const size_t most = prospect::emulator::kSharedMost - attributes.static_shared;
-  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
-      static_cast<size_t>(value) > most) {
-    return finish(cudaErrorInvalidValue);
-  }
-  attributes.max_dynamic_shared = value;
-  return finish(cudaSuccess);
-}
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
-  Device& device = Device::instance();
-  if (!device.has_kernel(function)) return finish(cudaErrorInvalidDeviceFunction);
-  std::memset(attributes, 0, sizeof(*attributes));
-  attributes->maxThreadsPerBlock = static_cast<int>(device.attributes(function).max_threads);
-  attributes->sharedSizeBytes = device.attributes(function).static_shared;
-  attributes->maxDynamicSharedSizeBytes = device.attributes(function).max_dynamic_shared;
-  return finish(cudaSuccess);
-}
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function,
-                                                                   int threads, size_t dynamic_shared,
-                                                                   unsigned) {
-  Device& device = Device::instance();
-  if (!device.has_kernel(function) || threads <= 0) return finish(cudaErrorInvalidValue);
-  *blocks = resident_blocks(function, static_cast<uint64_t>(threads), dynamic_shared);
-  return finish(cudaSuccess);
-}
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads,
-                                                          size_t dynamic_shared) {
-  return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, function, threads, dynamic_shared, 0);
+  return launch(function, shape, arguments);
 }
