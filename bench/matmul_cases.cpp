@@ -45,6 +45,18 @@ Work product(Arrays& arrays, const Shape& shape) {
       .run_peer = [=](kernels::cuda::Stream stream) { kernels::cuda::matmul(args, *library, stream); }};
 }
 
+Work bias_backward(Arrays& arrays, int64_t rows, int64_t columns) {
+  const kernels::MatmulBiasBackward<bf16> args{
+      .dbias = arrays.empty<bf16>(columns),
+      .dbias_mode = GradMode::Overwrite,
+      .dy = arrays.normal<bf16>(rows * columns),
+      .rows = rows,
+      .columns = columns,
+      .scratch = arrays.empty<float>(kernels::cuda::matmul_bias_backward_scratch_bytes(columns) / 4)};
+  return {.bytes = static_cast<double>(2 * (rows + 1) * columns),
+          .run = [=](kernels::cuda::Stream stream) { kernels::cuda::matmul_bias_backward(args, stream); }};
+}
+
 template <class T, class Out>
 void add(std::vector<Case>& list, const char* types, const Shape& shape) {
   list.push_back({fmt::format("matmul {} {}", types, shape.name()),
@@ -62,6 +74,8 @@ std::vector<Case> cases() {
   add<bf16, float>(list, "bf16 to f32", {768, 3072, 16384, true, false});
   add<bf16, float>(list, "bf16 to f32", {2048, 32000, 4096, false, true});
   add<float, float>(list, "f32", {1024, 768, 768, false, true});
+  list.push_back({"matmul_bias_backward bf16 16384x3072",
+                  [](Arrays& arrays) { return bias_backward(arrays, 16384, 3072); }});
   return list;
 }
 

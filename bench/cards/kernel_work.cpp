@@ -37,6 +37,13 @@ void add_cost(InstructionCost& sum, const InstructionCost& each, double times) {
   sum.other += each.other * times;
 }
 
+/// Of the barrier of a cooperative grid (cooperative_groups/details): how often blocks look whether the
+/// others have come depends on the order in which they are emulated, and costs no pipe what others need.
+bool waits_for_grid(const Launch& launch, const emulator::Instruction& instruction) {
+  const auto file = launch.program.files.find(instruction.at.file);
+  return file != launch.program.files.end() && (file->second == "sync.h" || file->second == "helpers.h");
+}
+
 KernelWork work_of(const Launch& launch) {
   const auto blocks = static_cast<double>(launch.grid.count());
   const double scale = blocks / static_cast<double>(launch.blocks_run);
@@ -45,7 +52,7 @@ KernelWork work_of(const Launch& launch) {
   work.blocks = blocks;
   add_traffic(launch, scale, work);
   for (size_t i = 0; i < launch.executed.size(); ++i) {
-    if (launch.executed[i].warps == 0) continue;
+    if (launch.executed[i].warps == 0 || waits_for_grid(launch, launch.program.code[i])) continue;
     add_cost(work.cost, cost_of(launch.program.code[i]),
              static_cast<double>(launch.executed[i].warps) * scale);
     const auto& [global, shared] = launch.requests[i];
