@@ -38,7 +38,8 @@ template <bool kByKeys>
 __device__ inline bool find_tile(const AttentionProblem& problem, int tile_rows, int number,
                                  SequenceTile& found) {
   constexpr unsigned kAllLanes = 0xffffffffu;
-  const int lane = threadIdx.x % kWarp;
+  const int lane =
+      static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x) % kWarp;  // some blocks are squares
   const int sequences = static_cast<int>(problem.sequences);
   for (int first = 0; first < sequences; first += kWarp) {
     int4 bounds = make_int4(0, 0, 0, 0);

@@ -117,6 +117,13 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b, size_t begin, s
   return std::memcmp(a.data() + begin, b.data() + begin, (end - begin) * sizeof(T)) == 0;
 }
 
+TEST_F(AttentionCuda, SequencesMayBeManyAndEmpty) {
+  std::vector<Lengths> lengths;
+  for (int32_t i = 0; i < 70; ++i) lengths.push_back({i % 3, i % 3 + i % 4});
+  check_case<bf16>({.heads = 2, .kv_heads = 1, .head_dim = 72, .sequences = lengths});
+  check_case<float>({.heads = 1, .kv_heads = 1, .head_dim = 8, .sequences = lengths});
+}
+
 TEST_F(AttentionCuda, GradientsAccumulateOrStayAsTheyAre) {
   for (const GradMode mode : {GradMode::Accumulate, GradMode::Ignore}) {
     check_case<bf16>({.heads = 2, .kv_heads = 1, .head_dim = 72, .sequences = kFewLengths}, mode);
