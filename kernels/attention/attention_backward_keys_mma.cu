@@ -3,8 +3,10 @@
 // rows, so that probabilities and their gradients are the left sides of the products for dv and dk as they
 // stand in registers.
 //
-// In wide heads, kColumnWarps warps share 16 kKeyBlocks keys: each computes the scores of its part of the
-// queries, passes them to the others through shared memory, and owns a part of the columns of dk and dv.
+// In wide heads two warps share their keys: each computes the scores of half of the queries, the first sums
+// dv, the second dk, and what the other needs passes through shared memory.
+#include <utility>
+
 #include "kernels/attention/attention_cuda.h"
 #include "kernels/attention/attention_launch.cuh"
 #include "kernels/attention/attention_mma.cuh"
@@ -14,85 +16,42 @@ namespace {
 
 template <int kWidth>
 struct KeyTiles {
-  static constexpr int kKeyBlocks = kWidth <= 128 ? 2 : 1;   ///< of 16 keys, a warp
-  static constexpr int kColumnWarps = kWidth <= 64 ? 1 : 2;  ///< that share their keys
-  static constexpr int kKeyWarps = kWidth <= 64 ? 4 : 2;
-  static constexpr int kQueryBlocks = kWidth <= 128 ? 2 : 1;        ///< of 16 queries, a warp
-  static constexpr int kColumnBlocks = kWidth / 16 / kColumnWarps;  ///< of 16 columns, a warp
-  static constexpr int kThreads = 32 * kKeyWarps * kColumnWarps;
-  static constexpr int kKeys = 16 * kKeyBlocks * kKeyWarps;
-  static constexpr int kQueries = 16 * kQueryBlocks * kColumnWarps;
+  static constexpr int kKeyBlocks = kWidth <= 128 ? 2 : 1;  ///< of 16 keys, a warp
+  static constexpr int kPartners = kWidth <= 64 ? 1 : 2;    ///< warps that share their keys
+  static constexpr int kKeyParts = kWidth <= 64 ? 4 : 2;
+  static constexpr int kQueryBlocks = kWidth <= 128 ? 2 : 1;  ///< of 16 queries, a warp
+  static constexpr int kThreads = 32 * kKeyParts * kPartners;
+  static constexpr int kKeys = 16 * kKeyBlocks * kKeyParts;
+  static constexpr int kQueries = 16 * kQueryBlocks * kPartners;
   using Keys = Tile<kKeys, kWidth>;
   using Queries = Tile<kQueries, kWidth>;
-  /// Fragments of probabilities and of their gradients, as they stand in registers.
-  static constexpr int kExchangeBytes = kColumnWarps == 1 ? 0 : 2 * kKeys * kQueries * 2;
+  using Fragments = uint32_t[kKeyBlocks][kQueryBlocks][4];
+  using Sums = float[kKeyBlocks][kWidth / 8][4];
+  /// What partners pass to each other, and what is known of the queries.
+  static constexpr int kExchangeBytes =
+      kPartners == 1 ? 0 : kKeyParts * kPartners * 32 * static_cast<int>(sizeof(Fragments));
   static constexpr int kSharedBytes = 2 * Keys::kBytes + 2 * Queries::kBytes + kExchangeBytes +
-                                      2 * kQueries * static_cast<int>(sizeof(RowStatistics));
+                                      kQueries * static_cast<int>(sizeof(RowStatistics));
 };
 
-enum class Kind { Probability, Gradient };
-
-/// A warp's part of a block's work.
-template <class Tiles>
-struct KeyWarp {
-  static constexpr int kKeys = 16 * Tiles::kKeyBlocks, kQueries = 16 * Tiles::kQueryBlocks;
-  static constexpr int kFragments = Tiles::kKeyBlocks * Tiles::kQueryBlocks;
-  using Fragments = uint32_t[Tiles::kKeyBlocks][Tiles::kQueryBlocks][4];
-  using Sums = float[Tiles::kKeyBlocks][2 * Tiles::kColumnBlocks][4];
-
-  int key_part = warp_number() / Tiles::kColumnWarps;  ///< of the keys
-  int column_part =
-      threadIdx.x / kWarp % Tiles::kColumnWarps;  ///< of the columns, and of the queries for scores
-  uint4* exchange;
-
-  __device__ int first_key() const { return key_part * kKeys; }
-  __device__ int first_block() const { return column_part * Tiles::kColumnBlocks; }  ///< of columns
-
-  /// The fragments of a part of the queries and the warp's keys: 16 bytes a lane, as they stand in registers.
-  __device__ uint4* slot(Kind kind, int part) const {
-    const int number = (static_cast<int>(kind) * Tiles::kKeyWarps + key_part) * Tiles::kColumnWarps + part;
-    return exchange + number * kFragments * kWarp + threadIdx.x % kWarp;
-  }
-  __device__ void store(Kind kind, const Fragments& a) const {
-    if constexpr (Tiles::kColumnWarps == 1) return;
-    uint4* to = slot(kind, column_part);
+/// A lane's fragments as they stand in registers, 16 bytes each.
+template <int kRowBlocks, int kSteps>
+__device__ inline void store_fragments(uint4* to, const uint32_t (&a)[kRowBlocks][kSteps][4]) {
 #pragma unroll
-    for (int i = 0; i < kFragments; ++i) {
-      const uint32_t* words = a[i / Tiles::kQueryBlocks][i % Tiles::kQueryBlocks];
-      to[i * kWarp] = make_uint4(words[0], words[1], words[2], words[3]);
-    }
+  for (int i = 0; i < kRowBlocks * kSteps; ++i) {
+    const uint32_t* words = a[i / kSteps][i % kSteps];
+    to[i * kWarp] = make_uint4(words[0], words[1], words[2], words[3]);
   }
-  __device__ void load(Fragments& a, Kind kind, int part) const {
-    const uint4* from = slot(kind, part);
+}
+template <int kRowBlocks, int kSteps>
+__device__ inline void load_fragments(uint32_t (&a)[kRowBlocks][kSteps][4], const uint4* from) {
 #pragma unroll
-    for (int i = 0; i < kFragments; ++i) {
-      const uint4 words = from[i * kWarp];
-      uint32_t* to = a[i / Tiles::kQueryBlocks][i % Tiles::kQueryBlocks];
-      to[0] = words.x, to[1] = words.y, to[2] = words.z, to[3] = words.w;
-    }
+  for (int i = 0; i < kRowBlocks * kSteps; ++i) {
+    const uint4 words = from[i * kWarp];
+    uint32_t* to = a[i / kSteps][i % kSteps];
+    to[0] = words.x, to[1] = words.y, to[2] = words.z, to[3] = words.w;
   }
-
-  /// sum += a b for a tile of queries b, a the fragments of every part of them: the warp's own are at hand.
-  /// `behind`: of the tile's first query and the warp's first key (Meeting).
-  __device__ void multiply(Sums& sum, const Fragments& own, Kind kind, int behind, int window, uint32_t b,
-                           int blocks) const {
-    using Queries = typename Tiles::Queries;
-    constexpr int kPartBytes = kQueries * Queries::kRowBytes;
-    const auto sees = [&](int part) {
-      return Meeting<kQueries, kKeys>{behind + part * kQueries, window}.any();
-    };
-    b += first_block() / 4 * Queries::kPanelBytes;
-    blocks -= first_block();
-    if (sees(column_part)) multiply_fragments<Queries>(sum, own, b + column_part * kPartBytes, blocks);
-    if constexpr (Tiles::kColumnWarps == 2) {
-      const int part = 1 - column_part;
-      if (!sees(part)) return;
-      Fragments others;
-      load(others, kind, part);
-      multiply_fragments<Queries>(sum, others, b + part * kPartBytes, blocks);
-    }
-  }
-};
+}
 
 /// Scores become p = exp2(scale score - lse), products do v^T become ds = p (do v^T - D). Queries lie along
 /// the columns; `statistics` are of that of the lane's first element.
@@ -122,21 +81,27 @@ __global__ void __launch_bounds__(KeyTiles<kWidth>::kThreads)
   using Tiles = KeyTiles<kWidth>;
   using Keys = typename Tiles::Keys;
   using Queries = typename Tiles::Queries;
-  using Warp = KeyWarp<Tiles>;
-  constexpr int kThreads = Tiles::kThreads, kQueries = Tiles::kQueries;
+  constexpr int kThreads = Tiles::kThreads, kQueries = Tiles::kQueries, kPartners = Tiles::kPartners;
   constexpr int kKeyBlocks = Tiles::kKeyBlocks, kQueryBlocks = Tiles::kQueryBlocks;
+  constexpr int kWarpKeys = 16 * kKeyBlocks, kWarpQueries = 16 * kQueryBlocks;
   extern __shared__ __align__(1024) uint8_t shared[];
   SequenceTile tile;
   if (!find_tile<true>(args.problem, Tiles::kKeys, blockIdx.x, tile)) return;
 
   const int head_dim = kWhole ? kWidth : static_cast<int>(args.problem.head_dim);
   const int blocks = kWhole ? kWidth / 16 : (head_dim + 15) / 16;
-  const int kv_head = blockIdx.y;
+  const int kv_head = blockIdx.y, first_head = kv_head * constants.group;
   const int first_key = tile.key_begin + tile.first;
+  const int warp = warp_number(), own_part = warp % kPartners;  // of a tile of queries
+  const int warp_key = warp / kPartners * kWarpKeys, warp_at = warp_key * Keys::kRowBytes;
   const uint32_t keys = ptx::shared_address(shared), values = keys + Keys::kBytes,
                  queries = values + Keys::kBytes, gradients = queries + Queries::kBytes;
   uint8_t* after_tiles = shared + 2 * Keys::kBytes + 2 * Queries::kBytes;
-  const Warp warp{.exchange = reinterpret_cast<uint4*>(after_tiles)};
+  // Where a warp finds what its partner computed for it.
+  const auto slot = [&](int of_warp) {
+    return reinterpret_cast<uint4*>(after_tiles) + of_warp * kKeyBlocks * kQueryBlocks * kWarp +
+           threadIdx.x % kWarp;
+  };
   auto* statistics = reinterpret_cast<RowStatistics*>(after_tiles + Tiles::kExchangeBytes);
 
   const auto copy_keys = [&](uint32_t to, const bf16* from, int stride) {
@@ -149,7 +114,12 @@ __global__ void __launch_bounds__(KeyTiles<kWidth>::kThreads)
         to, Queries::lane_source(from, stride, tile.query_begin + first, head * head_dim), stride,
         tile.queries - first, head_dim);
   };
-  const auto load_statistics = [&](int head, int m) {
+  // The next tile of queries, in two groups of copies.
+  const auto load_queries = [&](int head, int m) {
+    copy_queries(queries, args.q, constants.q_stride, head, m);
+    ptx::commit_copies();
+    copy_queries(gradients, args.d_o, constants.o_stride, head, m);
+    ptx::commit_copies();
     const int query = m * kQueries + static_cast<int>(threadIdx.x);
     if (threadIdx.x >= kQueries) return;
     const RowStatistics* from = reinterpret_cast<const RowStatistics*>(args.scratch) +
@@ -158,74 +128,80 @@ __global__ void __launch_bounds__(KeyTiles<kWidth>::kThreads)
   };
 
   // Tiles of queries [m_begin, m_end) hold those that see some key.
-  const int window = constants.window, behind_first = tile.keys - tile.queries - tile.first;
+  const int behind_first = tile.keys - tile.queries - tile.first;
   const int m_begin = max(0, -behind_first) / kQueries;
-  const int q_end = min(tile.queries, tile.rows - 1 - behind_first + window);
+  const int q_end = min(tile.queries, tile.rows - 1 - behind_first + constants.window);
   const int m_end = q_end > 0 ? (q_end + kQueries - 1) / kQueries : 0;
 
-  typename Warp::Sums dk, dv;
-  clear(dk);
-  clear(dv);
-  const int own_keys = warp.first_key() * Keys::kRowBytes;
-  const int own_queries = warp.column_part * Warp::kQueries * Queries::kRowBytes;
-  const int first_head = kv_head * constants.group;
+  // A warp by itself sums dv and dk; of two partners the first sums dv, the second dk.
+  const bool sums_dk = kPartners == 2 && own_part == 1;
+  typename Tiles::Sums sum, second_sum;
+  clear(sum);
+  if (kPartners == 1) clear(second_sum);
   int head = first_head, m = m_begin;
   if (m < m_end) {
     copy_keys(keys, args.k, constants.k_stride);
     copy_keys(values, args.v, constants.v_stride);
-    copy_queries(queries, args.q, constants.q_stride, head, m);
-    ptx::commit_copies();
-    load_statistics(head, m);
+    load_queries(head, m);
   }
 #pragma unroll 1
   while (m < m_end) {
-    ptx::wait_for_copies<0>();
-    __syncthreads();  // these queries are here, and nobody needs the last gradients
-    copy_queries(gradients, args.d_o, constants.o_stride, head, m);
-    ptx::commit_copies();
-    const int behind = m * kQueries + behind_first - warp.first_key();
-    const Meeting<Warp::kQueries, Warp::kKeys> meeting{behind + warp.column_part * Warp::kQueries, window};
+    const auto meeting_of = [&](int part) {
+      const int first = m * kQueries + part * kWarpQueries;
+      return Meeting<kWarpQueries, kWarpKeys>{first + behind_first - warp_key, constants.window};
+    };
+    const auto meeting = meeting_of(own_part);
+    constexpr int kPartBytes = kWarpQueries * Queries::kRowBytes;
+    const int own_at = own_part * kPartBytes, other_at = (kPartners - 1 - own_part) * kPartBytes;
     float p[kKeyBlocks][2 * kQueryBlocks][4], ds[kKeyBlocks][2 * kQueryBlocks][4];
-    if (meeting.any()) multiply_by_rows<Keys, Queries>(p, keys + own_keys, queries + own_queries, blocks);
-
+    ptx::wait_for_copies<1>();
+    __syncthreads();  // these queries are here
+    if (meeting.any()) multiply_by_rows<Keys, Queries>(p, keys + warp_at, queries + own_at, blocks);
     ptx::wait_for_copies<0>();
     __syncthreads();  // these gradients are here
-    typename Warp::Fragments own_p, own_ds;
-    if (meeting.any()) {
-      multiply_by_rows<Keys, Queries>(ds, values + own_keys, gradients + own_queries, blocks);
-      if (!meeting.all()) hide_unseen<true>(p, meeting.behind, window);
-      const int column = warp.column_part * Warp::kQueries + threadIdx.x % 4 * 2;
-      differentiate(p, ds, constants.scale_log2, statistics + column);
-      round_to_fragments(own_p, p);
-      round_to_fragments(own_ds, ds);
-      warp.store(Kind::Probability, own_p);
-      warp.store(Kind::Gradient, own_ds);
-    }
-    if constexpr (Tiles::kColumnWarps > 1) __syncthreads();  // the others' fragments are here
-    warp.multiply(dk, own_ds, Kind::Gradient, behind, window, queries, blocks);
 
-    if (++head == first_head + constants.group) head = first_head, ++m;
-    __syncthreads();  // nobody needs these queries
-    if (m < m_end) {
-      copy_queries(queries, args.q, constants.q_stride, head, m);
-      load_statistics(head, m);
+    typename Tiles::Fragments left, second;  // sides of the products for sum and second_sum: p and ds
+    if (meeting.any()) {
+      multiply_by_rows<Keys, Queries>(ds, values + warp_at, gradients + own_at, blocks);
+      if (!meeting.all()) hide_unseen<true>(p, meeting.behind, constants.window);
+      const int column = own_part * kWarpQueries + threadIdx.x % 4 * 2;
+      differentiate(p, ds, constants.scale_log2, statistics + column);
+      round_to_fragments(left, p);
+      round_to_fragments(second, ds);
     }
-    ptx::commit_copies();
-    warp.multiply(dv, own_p, Kind::Probability, behind, window, gradients, blocks);
+    if constexpr (kPartners == 1) {
+      if (meeting.any()) {
+        multiply_fragments<Queries>(sum, left, gradients, blocks);
+        multiply_fragments<Queries>(second_sum, second, queries, blocks);
+      }
+    } else {
+      if (sums_dk) std::swap(left, second);
+      if (meeting.any()) store_fragments(slot(warp ^ 1), second);
+      __syncthreads();  // the partner's fragments are here
+      const uint32_t right = sums_dk ? queries : gradients;
+      if (meeting.any()) multiply_fragments<Queries>(sum, left, right + own_at, blocks);
+      if (meeting_of(1 - own_part).any()) {
+        load_fragments(left, slot(warp));
+        multiply_fragments<Queries>(sum, left, right + other_at, blocks);
+      }
+    }
+    if (++head == first_head + constants.group) head = first_head, ++m;
+    __syncthreads();  // nobody needs these queries and gradients
+    if (m < m_end) load_queries(head, m);
   }
 
   // Keys and values are no longer read: they give each warp room to arrange what it writes.
-  const int column = warp.first_block() * 16;
-  const auto put = [&](const typename Warp::Sums& sum, float factor, int at, bf16* to, int stride) {
+  const auto put = [&](const typename Tiles::Sums& of, float factor, int at, bf16* to, int stride) {
     float factors[kKeyBlocks][2];
 #pragma unroll
     for (int i = 0; i < kKeyBlocks; ++i) factors[i][0] = factors[i][1] = factor;
-    put_rows<Keys>(shared + at + own_keys, column / 8, sum, factors,
-                   to + int64_t{stride} * (first_key + warp.first_key()) + kv_head * head_dim + column,
-                   stride, tile.rows - warp.first_key(), head_dim - column, args.mode);
+    put_rows<Keys>(shared + at + warp_at, 0, of, factors,
+                   to + int64_t{stride} * (first_key + warp_key) + kv_head * head_dim, stride,
+                   tile.rows - warp_key, head_dim, args.mode);
   };
-  put(dk, constants.scale, 0, args.dk, constants.k_stride);
-  put(dv, 1, Keys::kBytes, args.dv, constants.v_stride);
+  put(sum, sums_dk ? constants.scale : 1, sums_dk ? 0 : Keys::kBytes, sums_dk ? args.dk : args.dv,
+      sums_dk ? constants.k_stride : constants.v_stride);
+  if (kPartners == 1) put(second_sum, constants.scale, 0, args.dk, constants.k_stride);
 }
 
 }  // namespace
