@@ -145,6 +145,10 @@ std::string_view Checkpoint::state() const {
   return files_[find(kStateName)].text();
 }
 
+fs::path Checkpoint::state_path() const {
+  return path_ / kStateName;
+}
+
 void Checkpoint::load(std::span<const NamedTensor> tensors) const {
   std::vector<size_t> sources;
   for (const NamedTensor& named : tensors) {

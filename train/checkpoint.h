@@ -39,6 +39,7 @@ class Checkpoint {
   int64_t step() const { return manifest_.step; }
   const std::filesystem::path& path() const { return path_; }
   std::string_view state() const;
+  std::filesystem::path state_path() const;
   /// Copies the content into tensors that exist. Throws: Error(BadData) unless names, shapes and dtypes are
   /// exactly those of the checkpoint; then no tensor has been touched.
   void load(std::span<const NamedTensor> tensors) const;

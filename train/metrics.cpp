@@ -12,6 +12,8 @@ namespace {
 
 using S = Statistics;
 
+constexpr double kMostCounted = 9007199254740992;  // 2^53: doubles count no further
+
 /// rewards, log-probabilities and logits of the rows of one label.
 void add_label_metrics(Metrics& out, const std::string& label, const Statistics& sums, double beta,
                        S::Field rows, S::Field ratio, S::Field logp, S::Field logit, S::Field tokens) {
@@ -123,12 +125,15 @@ std::vector<double> MetricsWindow::state() const {
   return state;
 }
 
-void MetricsWindow::restore(std::span<const double> state) {
+void MetricsWindow::restore(std::span<const double> state, const std::string& source) {
   constexpr size_t kOwn = 7;
   if (state.size() < kOwn || (state.size() - kOwn) % S::kFields != 0) {
-    fail(ExitCode::BadData,
-         "checkpoint: the state of the metrics has {} numbers, expected {} and some times {}", state.size(),
-         kOwn, static_cast<int>(S::kFields));
+    fail(ExitCode::BadData, "{}: has {} numbers, expected {} and some times {}", source, state.size(), kOwn,
+         static_cast<int>(S::kFields));
+  }
+  for (const double count : state.first(2)) {
+    if (count >= 0 && count <= kMostCounted && count == std::floor(count)) continue;
+    fail(ExitCode::BadData, "{}: {} is no count of steps or groups", source, count);
   }
   steps_ = static_cast<int64_t>(state[0]);
   groups_ = static_cast<int64_t>(state[1]);

@@ -49,9 +49,10 @@ class MetricsWindow {
   /// grad_norm.
   Metrics metrics(double beta) const;
   double tokens() const;
-  /// All numbers of the window, for a checkpoint between two lines; restore() takes them back.
+  /// All numbers of the window, for a checkpoint between two lines; restore() takes them back. `source`
+  /// names them in errors. Throws: Error(BadData) for numbers that state() cannot have given.
   std::vector<double> state() const;
-  void restore(std::span<const double> state);
+  void restore(std::span<const double> state, const std::string& source = "window");
 
  private:
   Averaging averaging_;

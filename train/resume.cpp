@@ -1,7 +1,5 @@
 #include "train/resume.h"
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/common/check.h"
 
 namespace prospect {
@@ -28,18 +26,21 @@ void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
 
 }  // namespace
 
-Checkpoint checkpoint_to_resume(const TrainOptions& options, const Corpus& corpus, const FileSystem& system) {
+ResumePoint point_to_resume(const TrainOptions& options, const Corpus& corpus, const FileSystem& system) {
   const std::filesystem::path folder = std::filesystem::path(options.out) / "checkpoints";
   clean_checkpoints(system, folder);
   auto newest =
       latest_checkpoint(system, folder, [](const std::string& why) { fmt::print(stderr, "{}\n", why); });
   if (!newest) fail(ExitCode::MissingInput, "{}: no complete checkpoint to resume from", folder.string());
-  const auto state = nlohmann::json::parse(newest->state());
-  if (state.at("data_digest").get<uint64_t>() != corpus.digest) {
+  const std::string source = newest->state_path().string();
+  RunState state = parse_run_state(newest->state(), source);
+  if (state.step != newest->step()) {
+    fail(ExitCode::BadData, "{} step: is {}, the manifest says {}", source, state.step, newest->step());
+  }
+  if (state.data_digest != corpus.digest) {
     fail(ExitCode::BadConfig, "{}: is not the file that this run was started with", options.data);
   }
-  TrainOptions started;
-  apply_toml(started, state.at("options").get<std::string>(), "state.json");
+  const TrainOptions& started = state.options;
   require_same_plan(options, started);
   if (options.dtype != started.dtype) {
     fail(ExitCode::BadConfig, "--dtype: the run was started with {}, which is what its checkpoints hold",
@@ -50,7 +51,7 @@ Checkpoint checkpoint_to_resume(const TrainOptions& options, const Corpus& corpu
     fail(ExitCode::BadConfig, "--max-steps: the run has made {} steps already, more than {}", newest->step(),
          steps);
   }
-  return std::move(*newest);
+  return {std::move(*newest), std::move(state)};
 }
 
 }  // namespace prospect

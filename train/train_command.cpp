@@ -121,16 +121,16 @@ void run_train(TrainOptions options, const FileSystem& system) {
   RunInputs inputs = load_inputs(options, device);
   print_start(options, inputs);
   if (options.balance == "auto") set_balanced_weights(options, inputs.corpus.examples);
-  std::optional<Checkpoint> checkpoint;
-  if (options.resume) checkpoint.emplace(checkpoint_to_resume(options, inputs.corpus, system));
+  std::optional<ResumePoint> point;
+  if (options.resume) point.emplace(point_to_resume(options, inputs.corpus, system));
   std::optional<Reference> reference;
   if (options.objective != "lm") {
-    reference.emplace(options, inputs, checkpoint ? checkpoint->step() : 0, system);
+    reference.emplace(options, inputs, point ? point->state.step : 0, system);
   }
   require_writable_folder(system, options.out);
   if (reference) reference->complete();
   Trainer trainer(options, inputs, reference ? &*reference : nullptr, system);
-  if (checkpoint) trainer.resume(*checkpoint);
+  if (point) trainer.resume(*point);
   options.resume = false;
   make_paths_absolute(options);
   write_atomically(system, fs::path(options.out) / "config.toml", to_toml(options));

@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include <nlohmann/json.hpp>
-
 #include "train/output_folder.h"
 #include "train/stop_request.h"
 
@@ -188,21 +186,22 @@ std::vector<NamedTensor> Trainer::state_tensors() const {
 }
 
 void Trainer::save() {
-  const nlohmann::json state{{"step", done_},
-                             {"tokens_seen", tokens_seen_},
-                             {"window", window_.state()},
-                             {"data_digest", inputs_.corpus.digest},
-                             {"options", to_toml(options_)}};
-  save_checkpoint(system_, fs::path(options_.out) / "checkpoints", done_, state.dump(), state_tensors(),
+  const RunState state{.step = done_,
+                       .tokens_seen = tokens_seen_,
+                       .window = window_.state(),
+                       .guards = {},
+                       .data_digest = inputs_.corpus.digest,
+                       .options = options_};
+  save_checkpoint(system_, fs::path(options_.out) / "checkpoints", done_, to_text(state), state_tensors(),
                   options_.save_total_limit);
 }
 
-void Trainer::resume(const Checkpoint& checkpoint) {
+void Trainer::resume(const ResumePoint& point) {
+  const auto& [checkpoint, state] = point;
+  window_.restore(state.window, checkpoint.state_path().string() + " window");
   checkpoint.load(state_tensors());
-  const auto state = nlohmann::json::parse(checkpoint.state());
-  done_ = state.at("step").get<int64_t>();
-  tokens_seen_ = state.at("tokens_seen").get<double>();
-  window_.restore(state.at("window").get<std::vector<double>>());
+  done_ = state.step;
+  tokens_seen_ = state.tokens_seen;
 }
 
 }  // namespace prospect

@@ -4,12 +4,11 @@
 #include <optional>
 
 #include "train/batch_pass.h"
-#include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
 #include "train/progress.h"
 #include "train/reference.h"
-#include "train/run_inputs.h"
+#include "train/resume.h"
 #include "train/schedule.h"
 
 namespace prospect {
@@ -22,9 +21,8 @@ class Trainer {
   Trainer(const TrainOptions& options, RunInputs& inputs, const Reference* reference,
           const FileSystem& system);
 
-  /// Goes on from a checkpoint of this run (train/resume.h). Throws: Error(BadData) if it holds other
-  /// tensors.
-  void resume(const Checkpoint& checkpoint);
+  /// Goes on from a checkpoint of this run. Throws: Error(BadData) if it holds other tensors or metrics.
+  void resume(const ResumePoint& point);
 
   /// Trains to the end and writes metrics.jsonl, checkpoints and model/.
   void run();

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/support/errors.h"
+
 namespace prospect::test {
 namespace {
 
@@ -82,6 +84,24 @@ TEST(Metrics, WindowSurvivesACheckpoint) {
   window.add(record_of(1, 10, 1, -2));
   restored.restore(window.state());
   EXPECT_EQ(to_json(restored.metrics(0.1)), to_json(window.metrics(0.1)));
+}
+
+TEST(Metrics, WindowRefusesNumbersThatNoWindowHas) {
+  MetricsWindow window;
+  window.add(record_of(1, 10, 1, -2));
+  const std::vector<double> sound = window.state();
+  const auto refused = [](const std::vector<double>& state, const std::string& words) {
+    return fails(ExitCode::BadData, words, [&] { MetricsWindow().restore(state, "state.json window"); });
+  };
+  EXPECT_TRUE(refused({}, "state.json window: has 0 numbers"));
+  EXPECT_TRUE(refused({sound.begin(), sound.end() - 1}, "state.json window: has"));
+  for (const size_t count : {0, 1}) {
+    for (const double value : {-1.0, 0.5, 1e300}) {
+      std::vector<double> state = sound;
+      state[count] = value;
+      EXPECT_TRUE(refused(state, "is no count of steps or groups"));
+    }
+  }
 }
 
 TEST(Metrics, NumbersThatAreNoneBecomeNull) {
