@@ -245,8 +245,11 @@ TEST(Opcode, ConversionsExtendRoundAndClamp) {
          {"cvt.f64.f32", "dw", {f(1.5f)}, d(1.5)},
          {"cvt.rn.bf16.f32", "hw", {f(1.00390625f)}, 0x3f80},  // a tie, to even
          {"cvt.rn.bf16.f32", "hw", {f(1.01171875f)}, 0x3f82},
+         {"cvt.rn.bf16.f32", "hw", {f(-kNan)}, 0x7fff},  // every NaN is the same one
          {"cvt.f32.bf16", "wh", {0x3f80}, f(1)},
          {"cvt.rn.bf16x2.f32", "www", {f(1), f(2)}, 0x3f804000},
+         {"cvt.rn.bf16x2.f32", "www", {f(-kNan), 0x7f800001}, 0x7fff7fff},
+         {"cvt.rn.relu.bf16.f32", "hw", {f(-kNan)}, 0x7fff},
          {"cvt.rn.relu.bf16x2.f32", "www", {f(-1), f(2)}, 0x4000}});
 }
 

@@ -88,8 +88,13 @@ void add_rounding(OpTable& table, const std::string& mode) {
   table.add("cvt." + mode + "." + name<F>() + "." + name<F>(), letters<F, F>(), map1<F, F, round>);
 }
 
+/// Every NaN becomes the same one.
+uint16_t to_bf16(float a) {
+  constexpr uint16_t kNan = 0x7fff;
+  return std::isnan(a) ? kNan : bf16(a).bits;
+}
 uint32_t pack(float high, float low) {
-  return static_cast<uint32_t>(bf16(high).bits) << 16 | bf16(low).bits;
+  return static_cast<uint32_t>(to_bf16(high)) << 16 | to_bf16(low);
 }
 /// In [0, 1]; NaN becomes 0.
 float saturated(float a) {
@@ -117,9 +122,9 @@ void add_convert_ops(OpTable& table) {
   table.add("cvt.sat.f32.f32", "Ww", map1<float, float, saturated>);
   table.add("cvt.rn.f32.f64", "Wd", map1<float, double, [](double a) { return static_cast<float>(a); }>);
   table.add("cvt.f64.f32", "Dw", map1<double, float, [](float a) { return static_cast<double>(a); }>);
-  table.add("cvt.rn.bf16.f32", "Hw", map1<uint16_t, float, [](float a) { return bf16(a).bits; }>);
+  table.add("cvt.rn.bf16.f32", "Hw", map1<uint16_t, float, to_bf16>);
   table.add("cvt.rn.relu.bf16.f32", "Hw",
-            map1<uint16_t, float, [](float a) { return bf16(positive(a)).bits; }>);
+            map1<uint16_t, float, [](float a) { return to_bf16(positive(a)); }>);
   table.add("cvt.f32.bf16", "Wh",
             map1<uint32_t, uint16_t, [](uint16_t a) { return static_cast<uint32_t>(a) << 16; }>);
   table.add("cvt.rn.bf16x2.f32", "Www", map2<uint32_t, float, float, pack>);
