@@ -152,6 +152,16 @@ int report(const Error& error) {
   return static_cast<int>(error.code());
 }
 
+/// What CLI11 says, but for a word where a command should stand: that it is none, and which there are.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unread = app.remaining();
+  if (!app.get_subcommands().empty() || unread.empty() || unread.front().starts_with('-'))
+    return error.what();
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  return fmt::format("'{}' is not a command; there are {}", unread.front(), fmt::join(commands, ", "));
+}
+
 constexpr const char* kFooter =
     "A first run:  prospect inspect --model DIR --data rows.jsonl\n"
     "              prospect train   --model DIR --data rows.jsonl --out run --learning-rate 1e-5\n"
@@ -194,7 +204,8 @@ int run_command_line(int argc, const char* const* argv) {
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    fmt::print(stderr, "prospect: {}\nSee prospect --help, or prospect COMMAND --help.\n", error.what());
+    fmt::print(stderr, "prospect: {}\nSee prospect --help, or prospect COMMAND --help.\n",
+               usage_message(app, error));
     return static_cast<int>(ExitCode::Usage);
   } catch (const Error& error) {
     return report(error);

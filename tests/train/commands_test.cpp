@@ -37,6 +37,13 @@ std::vector<std::string> train_words(const std::string& model, const std::string
           "4",     "--threads",   "1"};
 }
 
+TEST(CommandLine, NamesAWordThatIsNoCommand) {
+  const CommandResult result = prospect({"trian", "--model", kLlama});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("'trian' is not a command; there are train, score"), std::string::npos)
+      << result.err;
+}
+
 TEST(Train, RefusesRowsWithAnUnknownLabel) {
   const TemporaryFolder folder;
   const std::string rows =
