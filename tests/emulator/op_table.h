@@ -21,6 +21,12 @@ class OpTable {
            int variant = 0);
   /// Null when there is none. An opcode with several forms of operands has several rows.
   const std::vector<Op>* find(const std::string& spelling) const;
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (const auto& [spelling, rows] : rows_) {
+      for (const Op& row : rows) visit(row);
+    }
+  }
 
  private:
   std::unordered_map<std::string, std::vector<Op>> rows_;

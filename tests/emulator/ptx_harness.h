@@ -8,6 +8,7 @@
 
 #include "tests/emulator/decode.h"
 #include "tests/emulator/fault.h"
+#include "tests/emulator/op_coverage.h"
 #include "tests/emulator/schedule.h"
 
 namespace prospect::emulator {
@@ -21,6 +22,7 @@ class PtxHarness {
   std::vector<Launch::Executions> executed;
   uint64_t blocks_run = 0;
   bool words_written = true;  ///< whether the checker takes `words` for written
+  uint32_t cluster = 1;       ///< blocks of a cluster
 
   /// `body` finds the addresses of `words` in %out and of `inputs` in %in, and registers %p0-7, %h0-7,
   /// %w0-15, %d0-7. Returns what stands in `words` afterwards.
@@ -64,12 +66,15 @@ ret;
       if (words_written) checker_.note_host_write(reinterpret_cast<uint64_t>(out), words.size() * 8);
       checker_.note_host_write(reinterpret_cast<uint64_t>(in), inputs.size() * 8);
     }
-    emulator::run(launch);
+    launch.cluster = {cluster};
+    run_and_note(launch);
     requests = launch.requests;
     traffic = launch.traffic;
     executed = launch.executed;
     blocks_run = launch.blocks_run;
     std::memcpy(words.data(), out, words.size() * 8);
+    memory_.release(out);
+    memory_.release(in);
     return words;
   }
 
@@ -84,6 +89,22 @@ ret;
   }
 
  private:
+  /// Rows count as run when some lane executed them, also those that end in a fault.
+  static void run_and_note(Launch& launch) {
+    const auto note = [&] {
+      for (size_t i = 0; i < launch.executed.size(); ++i) {
+        if (launch.executed[i].lanes > 0) OpCoverage::of_harness().note(*launch.program.code[i].op);
+      }
+    };
+    try {
+      emulator::run(launch);
+    } catch (...) {
+      note();
+      throw;
+    }
+    note();
+  }
+
   DeviceMemory memory_;
   Checker checker_{memory_};
 };
