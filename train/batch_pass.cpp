@@ -15,6 +15,7 @@ struct BatchPass::Prepared {
   std::vector<size_t> group;         ///< of each row
   std::vector<double> share;         ///< of each row in the loss
   std::vector<GroupRecord> groups;
+  std::vector<int64_t> unsound;  ///< examples behind numbers that are not finite
 };
 
 namespace {
@@ -33,18 +34,32 @@ void count_pair(Statistics& sums, double log_ratio) {
   sums[Statistics::kKlCount] += 1;
 }
 
-void count_row(Statistics& sums, const Example& example, double log_ratio, double log_probability,
-               double logit_sum, double z0) {
+/// What the forward pass found out about a row.
+struct RowNumbers {
+  double log_ratio, value, log_probability, logit_sum, entropy_sum;
+  bool sound() const {
+    return std::isfinite(log_ratio + log_probability + logit_sum + entropy_sum) && std::isfinite(value);
+  }
+};
+
+void count_row(Statistics& sums, const Example& example, const RowNumbers& row, double z0, double share,
+               double beta) {
   using S = Statistics;
+  const double x = beta * (row.log_ratio - z0);
+  sums[S::kLossSum] += share * row.value;
+  sums[S::kEntropySum] += row.entropy_sum;
   const auto tokens = static_cast<double>(example.completion.size());
   sums[example.label ? S::kChosenRows : S::kRejectedRows] += 1;
-  sums[example.label ? S::kChosenRatio : S::kRejectedRatio] += log_ratio;
-  sums[example.label ? S::kChosenLogp : S::kRejectedLogp] += log_probability;
-  sums[example.label ? S::kChosenLogit : S::kRejectedLogit] += logit_sum;
+  sums[example.label ? S::kChosenRatio : S::kRejectedRatio] += row.log_ratio;
+  sums[example.label ? S::kChosenLogp : S::kRejectedLogp] += row.log_probability;
+  sums[example.label ? S::kChosenLogit : S::kRejectedLogit] += row.logit_sum;
   sums[example.label ? S::kChosenTokens : S::kRejectedTokens] += tokens;
   sums[S::kTokens] += tokens + static_cast<double>(example.prompt.size());
   sums[S::kCompletionTokens] += tokens;
-  sums[S::kCorrect] += (log_ratio > z0) == example.label && log_ratio != z0 ? 1 : 0;
+  sums[S::kCorrect] += (row.log_ratio > z0) == example.label && row.log_ratio != z0 ? 1 : 0;
+  sums[S::kSaturated] += std::fabs(x) > S::kSaturation ? 1 : 0;
+  sums[S::kLost] += example.label && x < -S::kLoss ? 1 : 0;
+  sums[S::kUnsound] += row.sound() ? 0 : 1;
 }
 
 }  // namespace
@@ -96,7 +111,10 @@ BatchPass::Evaluation BatchPass::evaluate(std::span<const Example> examples, con
 
 StepRecord BatchPass::report(Prepared& prepared) const {
   for (GroupRecord& group : prepared.groups) group.statistics.reduce(communicator_);
-  return {std::move(prepared.groups), 0};
+  std::sort(prepared.unsound.begin(), prepared.unsound.end());
+  const auto repeated = std::unique(prepared.unsound.begin(), prepared.unsound.end());
+  prepared.unsound.erase(repeated, prepared.unsound.end());
+  return {std::move(prepared.groups), 0, std::move(prepared.unsound)};
 }
 
 BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const StepPlan& plan) const {
@@ -123,22 +141,28 @@ BatchPass::Prepared BatchPass::prepare(std::span<const Example> examples, const 
 }
 
 /// z0 = max(0, mean log-ratio of (prompt of i, completion of its partner)): clamped once, over the whole
-/// group.
+/// group. A mean that is not finite leaves no row of the group sound; the rows of its pairs are to blame.
 void BatchPass::estimate_z0(Prepared& prepared, std::span<const Example> examples,
                             const StepPlan& plan) const {
   const std::vector<Sequence> pairs = mismatched_sequences(examples, plan, options_.max_length);
-  std::vector<size_t> group;
+  std::vector<size_t> row;
   for (size_t i = 0; i < plan.partners.size(); ++i) {
-    if (plan.partners[i] >= 0) group.push_back(prepared.group[i]);
+    if (plan.partners[i] >= 0) row.push_back(i);
   }
   const auto ratios =
       score_sequences(policy_, pairs, options_.micro_batch_tokens, reference_(pairs)).log_ratios;
   std::vector<Statistics> sums(prepared.groups.size());
-  for (size_t i = 0; i < ratios.size(); ++i) count_pair(sums[group[i]], ratios[i]);
+  for (size_t i = 0; i < ratios.size(); ++i) {
+    count_pair(sums[prepared.group[row[i]]], ratios[i]);
+    if (std::isfinite(ratios[i])) continue;
+    prepared.unsound.push_back(plan.examples[row[i]]);
+    prepared.unsound.push_back(plan.partners[row[i]]);
+  }
   for (size_t g = 0; g < sums.size(); ++g) {
     prepared.groups[g].statistics.add(sums[g]);
     sums[g].reduce(communicator_);
-    prepared.groups[g].z0 = std::max(0.0, sums[g].kl_raw());
+    const double mean = sums[g].kl_raw();
+    prepared.groups[g].z0 = std::isfinite(mean) ? std::max(0.0, mean) : std::nan("");
   }
 }
 
@@ -166,7 +190,7 @@ std::vector<double> BatchPass::run_micro_batches(Prepared& prepared, const Forwa
   const Device& device = policy_.head_weight().value().device();
   std::vector<int64_t> lengths;
   for (const Sequence& sequence : prepared.sequences) lengths.push_back(sequence.input_tokens());
-  std::vector<double> log_ratios(prepared.rows.size()), values(prepared.rows.size());
+  std::vector<double> log_ratios(prepared.rows.size());
   const std::vector<MicroBatch> micro_batches = split_by_tokens(lengths, options_.micro_batch_tokens).front();
   for (const MicroBatch& members : micro_batches) {
     std::vector<Sequence> views;
@@ -199,31 +223,20 @@ std::vector<double> BatchPass::run_micro_batches(Prepared& prepared, const Forwa
       const auto i = static_cast<size_t>(members[s]);
       const auto logps =
           to_doubles(out.log_probabilities.rows(packed.host_offsets[s], packed.host_offsets[s + 1]));
-      log_ratios[i] = out.log_ratios.data<double>()[s];
-      values[i] = out.values.data<double>()[s];
-      Statistics& statistics = prepared.groups[prepared.group[i]].statistics;
-      statistics[Statistics::kLossSum] += shares[s] * values[i];
-      statistics[Statistics::kEntropySum] += out.entropy_sums.data<double>()[s];
-      count_row(statistics, *prepared.rows[i], log_ratios[i],
-                std::accumulate(logps.begin(), logps.end(), 0.0), out.logit_sums.data<double>()[s], z0[s]);
+      const RowNumbers row{.log_ratio = out.log_ratios.data<double>()[s],
+                           .value = out.values.data<double>()[s],
+                           .log_probability = std::accumulate(logps.begin(), logps.end(), 0.0),
+                           .logit_sum = out.logit_sums.data<double>()[s],
+                           .entropy_sum = out.entropy_sums.data<double>()[s]};
+      log_ratios[i] = row.log_ratio;
+      if (!row.sound() && (std::isfinite(z0[s]) || !std::isfinite(row.log_ratio))) {
+        prepared.unsound.push_back(prepared.sequences[i].example);
+      }
+      count_row(prepared.groups[prepared.group[i]].statistics, *prepared.rows[i], row, z0[s], shares[s],
+                options_.objective.beta);
     }
   }
-  require_finite(prepared, values);
   return log_ratios;
-}
-
-void BatchPass::require_finite(const Prepared& prepared, std::span<const double> values) const {
-  std::string lines;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (!std::isfinite(values[i]))
-      lines += fmt::format("{}{}", lines.empty() ? "" : ", ", prepared.rows[i]->line);
-  }
-  if (!lines.empty()) {
-    fail(ExitCode::NumericStop,
-         "the loss of the rows on lines {} of the data is not a finite number; lower "
-         "--learning-rate, or look at these rows",
-         lines);
-  }
 }
 
 }  // namespace prospect

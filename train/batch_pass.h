@@ -41,8 +41,8 @@ class BatchPass {
   BatchPass(const Transformer& policy, ReferenceLogps reference, Communicator& communicator,
             const Options& options);
 
-  /// Leaves the gradient of the batch's loss in the policy's arena.
-  /// Throws: Error(NumericStop) naming the rows whose loss is not a finite number.
+  /// Leaves the gradient of the batch's loss in the policy's arena: a useless one where the record is not
+  /// sound.
   StepRecord train(std::span<const Example> examples, const StepPlan& plan) const;
 
   struct Evaluation {
@@ -57,10 +57,9 @@ class BatchPass {
   Prepared prepare(std::span<const Example> examples, const StepPlan& plan) const;
   void estimate_z0(Prepared& prepared, std::span<const Example> examples, const StepPlan& plan) const;
   void couple(Prepared& prepared) const;
-  /// Returns the log-ratios of the rows; adds to the statistics of their groups.
+  /// Returns the log-ratios of the rows; adds to the statistics of their groups and to the unsound rows.
   std::vector<double> run_micro_batches(Prepared& prepared, const ForwardOptions& forward) const;
   StepRecord report(Prepared& prepared) const;
-  void require_finite(const Prepared& prepared, std::span<const double> values) const;
 
   const Transformer& policy_;
   const ReferenceLogps reference_;

@@ -34,7 +34,11 @@ Metrics ratios(const Statistics& sums, double beta) {
     out.emplace_back("rewards/margins",
                      find_metric(out, "rewards/chosen", 0) - find_metric(out, "rewards/rejected", 0));
   }
-  if (sums.rows() > 0) out.emplace_back("rewards/accuracies", sums[S::kCorrect] / sums.rows());
+  if (sums.rows() > 0) {
+    out.emplace_back("rewards/accuracies", sums[S::kCorrect] / sums.rows());
+    out.emplace_back("guards/saturated", sums[S::kSaturated] / sums.rows());
+  }
+  if (sums[S::kChosenRows] > 0) out.emplace_back("guards/lost", sums[S::kLost] / sums[S::kChosenRows]);
   if (sums[S::kCompletionTokens] > 0) {
     out.emplace_back("entropy", sums[S::kEntropySum] / sums[S::kCompletionTokens]);
   }

@@ -24,11 +24,14 @@ struct GroupRecord {
 
 struct StepRecord {
   std::vector<GroupRecord> groups;
-  double grad_norm = 0;  ///< before clipping
+  double grad_norm = 0;               ///< before clipping
+  std::vector<int64_t> unsound = {};  ///< this rank's examples behind numbers that are not finite
 
   /// Over all groups.
   Statistics total() const;
   double loss() const { return total()[Statistics::kLossSum]; }
+  /// All numbers of all ranks are finite.
+  bool sound() const { return total()[Statistics::kUnsound] == 0; }
 };
 
 /// What rewards, log-probabilities, logits and entropy are means over.
@@ -45,8 +48,8 @@ class MetricsWindow {
   void add(const StepRecord& step);
   void clear() { *this = MetricsWindow(averaging_); }
   bool empty() const { return steps_ == 0; }
-  /// loss, kl, rewards/{chosen,rejected,margins,accuracies}, logps/*, logits/*, entropy, kl/raw, kl/se,
-  /// grad_norm.
+  /// loss, kl, rewards/{chosen,rejected,margins,accuracies}, logps/*, logits/*, entropy, guards/saturated,
+  /// guards/lost, kl/raw, kl/se, grad_norm.
   Metrics metrics(double beta) const;
   double tokens() const;
   /// All numbers of the window, for a checkpoint between two lines; restore() takes them back. `source`

@@ -135,6 +135,7 @@ void check_options(const TrainOptions& options) {
   require_that(options.adam_beta2 >= 0 && options.adam_beta2 < 1, "adam-beta2", "must be in [0, 1)");
   require_that(options.adam_epsilon > 0, "adam-epsilon", "must be above 0");
   require_that(options.max_grad_norm >= 0, "max-grad-norm", "must not be negative");
+  require_that(options.max_skipped_steps >= 0, "max-skipped-steps", "must not be negative");
   // The upper bounds keep products of counts in 64 bits and the number of steps in 31.
   constexpr int64_t kMostRows = 1 << 20, kMost = std::numeric_limits<int32_t>::max();
   require_that(options.num_train_epochs > 0 && options.num_train_epochs <= 1e6, "num-train-epochs",

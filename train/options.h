@@ -28,6 +28,8 @@ struct TrainOptions {
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1;
+  int64_t max_skipped_steps = 3;
+  bool stop_on_collapse = true;
 
   double num_train_epochs = 3;
   int64_t max_steps = -1;
@@ -93,6 +95,11 @@ void visit_options(Options& options, const Visit& visit) {
   visit("adam_beta2", options.adam_beta2, "X", "decay of the second moment");
   visit("adam_epsilon", options.adam_epsilon, "X", "added to the root of the second moment");
   visit("max_grad_norm", options.max_grad_norm, "X", "clip the gradient's norm to this; 0: never");
+  visit("max_skipped_steps", options.max_skipped_steps, "N",
+        "steps with a loss or gradient that is not finite are skipped, up to N; one more ends the run");
+  visit("stop_on_collapse", options.stop_on_collapse, "",
+        "end the run, with a checkpoint, when desirable rows have become hopelessly improbable "
+        "(--no-stop-on-collapse only warns)");
 
   visit("num_train_epochs", options.num_train_epochs, "X", "passes over the rows");
   visit("max_steps", options.max_steps, "N", "stop after N optimizer steps; -1: by epochs");

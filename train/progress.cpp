@@ -39,6 +39,12 @@ void Progress::line(const std::string& text) {
   draw(note_);
 }
 
+void Progress::warn(const std::string& text) {
+  erase();
+  fmt::print(stderr, "prospect: warning: {}\n", text);
+  draw(note_);
+}
+
 std::string Progress::duration(double seconds) {
   const auto whole = static_cast<int64_t>(seconds + 0.5);
   if (whole >= 3600) return fmt::format("{}h{:02}m", whole / 3600, whole / 60 % 60);

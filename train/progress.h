@@ -19,6 +19,8 @@ class Progress {
   void advance(int64_t done, const std::string& note = "");
   /// Prints a line; a bar on the terminal moves below it.
   void line(const std::string& text);
+  /// The same for a warning, on standard error.
+  void warn(const std::string& text);
   /// "1h02m", "3m05s", "12s"
   static std::string duration(double seconds);
   /// Time that the steps not yet done will take at the pace so far; "" before the first.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "train/output_folder.h"
+#include "train/skipped_rows.h"
 #include "train/stop_request.h"
 
 namespace prospect {
@@ -56,12 +57,22 @@ std::string summary_line(int64_t step, int64_t steps, const Metrics& metrics) {
   return text;
 }
 
+Guards::Options guard_options(const TrainOptions& options) {
+  return {.beta = options.beta,
+          .learning_rate = options.learning_rate,
+          .warmup_steps = options.warmup_steps,
+          .estimates_z0 = options.objective == "kto",
+          .rows_option =
+              options.compat == "trl" ? "--per-device-train-batch-size" : "--gradient-accumulation-steps"};
+}
+
 /// Without a reference there is nothing to report about it.
 Metrics metrics_of(const MetricsWindow& window, const TrainOptions& options) {
   Metrics metrics = window.metrics(options.beta);
   if (options.objective == "lm") {
     std::erase_if(metrics, [](const auto& metric) {
-      return metric.first.starts_with("kl") || metric.first.starts_with("rewards/");
+      const std::string& name = metric.first;
+      return name.starts_with("kl") || name.starts_with("rewards/") || name.starts_with("guards/");
     });
   }
   return metrics;
@@ -80,7 +91,8 @@ Trainer::Trainer(const TrainOptions& options, RunInputs& inputs, const Reference
       steps_(planned_steps(options, plan_)),
       optimizer_(inputs.policy.parameters, optimizer_options(options)),
       pass_(policy_, logps_of(reference), *communicator_, pass_options(options, inputs.corpus)),
-      window_(averaging_of(options)) {}
+      window_(averaging_of(options)),
+      guards_(guard_options(options)) {}
 
 void Trainer::run() {
   const Schedule schedule{.kind = schedule_kind(options_.lr_scheduler_type),
@@ -94,12 +106,7 @@ void Trainer::run() {
   while (done_ < steps_) {
     const StepPlan plan = plan_.step(done_);
     const double learning_rate = schedule.learning_rate(done_);
-    StepRecord record = pass_.train(inputs_.corpus.examples.list, plan);
-    record.grad_norm = update(learning_rate);
-    ++done_;
-    window_.add(record);
-    progress.advance(done_, fmt::format("loss {:.4f}", record.loss()));
-
+    const std::string reason = step(plan, learning_rate, progress);
     const bool last = done_ == steps_;
     if (last || done_ % options_.logging_steps == 0) {
       write_metrics(learning_rate, log, clock, progress);
@@ -108,7 +115,11 @@ void Trainer::run() {
       evaluate(log, progress);
     }
     const bool save_due = options_.save_steps > 0 && (last || done_ % options_.save_steps == 0);
-    if (save_due || stop.made()) save();
+    if (save_due || stop.made() || !reason.empty()) save(log, reason.empty() ? 0 : 1);
+    if (!reason.empty()) {
+      fail(ExitCode::NumericStop, "stopped after step {} of {}, with a checkpoint: {}", done_, steps_,
+           reason);
+    }
     if (stop.made() && !last) {
       fail(ExitCode::Preempted,
            "stopped after step {} of {}, with a checkpoint; go on with: prospect train --out {} --resume",
@@ -120,20 +131,52 @@ void Trainer::run() {
   progress.line(fmt::format("{}/model: the aligned model", options_.out));
 }
 
-double Trainer::update(double learning_rate) {
+std::string Trainer::step(const StepPlan& plan, double learning_rate, Progress& progress) {
+  StepRecord record = pass_.train(inputs_.corpus.examples.list, plan);
+  ++done_;
+  if (!record.sound()) return skip("loss", record.unsound, progress);
   const Optimizer::StepResult result = optimizer_.step(learning_rate, options_.max_grad_norm);
-  if (!result.finite) {
-    fail(ExitCode::NumericStop,
-         "step {}: the gradient is not finite; lower --learning-rate, or look at the rows with "
-         "the longest completions",
-         done_ + 1);
+  if (!result.finite) return skip("gradient", plan.examples, progress);
+  record.grad_norm = result.grad_norm;
+  window_.add(record);
+  progress.advance(done_, fmt::format("loss {:.4f}", record.loss()));
+  return options_.objective == "lm" ? "" : watch(record, progress);
+}
+
+std::string Trainer::skip(const char* what, std::span<const int64_t> examples, Progress& progress) {
+  ++skipped_;
+  const fs::path path = fs::path(options_.out) / "skipped" / fmt::format("step-{:08}.jsonl", done_);
+  std::string where = path.string();
+  try {
+    copy_rows(system_, inputs_.corpus, examples, path);
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::IoFailure) throw;
+    where = error.what();
   }
-  return result.grad_norm;
+  const std::string text = fmt::format("step {}: the {} is not a finite number; its rows: {} ({})", done_,
+                                       what, name_rows(inputs_.corpus, examples), where);
+  progress.advance(done_, "skipped");
+  if (skipped_ > options_.max_skipped_steps) {
+    return fmt::format(
+        "{}; {} steps were skipped before, as many as --max-skipped-steps allows; look at these "
+        "rows, or lower --learning-rate",
+        text, skipped_ - 1);
+  }
+  progress.warn(
+      fmt::format("{}; the step is skipped, {} of at most {}", text, skipped_, options_.max_skipped_steps));
+  return "";
+}
+
+std::string Trainer::watch(const StepRecord& record, Progress& progress) {
+  const StepSigns signs = StepSigns::of(record, done_);
+  for (const std::string& warning : guards_.observe(signs)) progress.warn(warning);
+  return options_.stop_on_collapse ? guards_.collapse(signs) : "";
 }
 
 void Trainer::write_metrics(double learning_rate, MetricsLog& log, MetricsClock& clock, Progress& progress) {
   tokens_seen_ += window_.tokens();
   Metrics metrics = metrics_of(window_, options_);
+  metrics.emplace_back("run/skipped", static_cast<double>(skipped_));
   metrics.emplace_back("learning_rate", learning_rate);
   metrics.emplace_back("num_tokens", tokens_seen_);
   metrics.emplace_back("tokens_per_second", clock.per_second(window_.tokens()));
@@ -154,6 +197,12 @@ void Trainer::evaluate(MetricsLog& log, Progress& progress) {
   for (int64_t step = 0; step < plan.steps_per_epoch(); ++step) {
     const StepPlan batch = plan.step(step);
     const BatchPass::Evaluation evaluation = pass_.evaluate(held_out.examples.list, batch);
+    if (!evaluation.record.sound()) {
+      progress.warn(
+          fmt::format("step {}: not evaluated, since the loss of held-out rows is not a finite number: {}",
+                      done_, name_rows(held_out, evaluation.record.unsound)));
+      return;
+    }
     window.add(evaluation.record);
     log_ratios.insert(log_ratios.end(), evaluation.log_ratios.begin(), evaluation.log_ratios.end());
     for (const int64_t index : batch.examples)
@@ -185,22 +234,27 @@ std::vector<NamedTensor> Trainer::state_tensors() const {
   return tensors;
 }
 
-void Trainer::save() {
+void Trainer::save(MetricsLog& log, int64_t spared) {
+  log.sync();
   const RunState state{.step = done_,
+                       .skipped = skipped_,
                        .tokens_seen = tokens_seen_,
                        .window = window_.state(),
-                       .guards = {},
+                       .guards = guards_.state(),
                        .data_digest = inputs_.corpus.digest,
                        .options = options_};
   save_checkpoint(system_, fs::path(options_.out) / "checkpoints", done_, to_text(state), state_tensors(),
-                  options_.save_total_limit);
+                  options_.save_total_limit + spared);
 }
 
 void Trainer::resume(const ResumePoint& point) {
   const auto& [checkpoint, state] = point;
-  window_.restore(state.window, checkpoint.state_path().string() + " window");
+  const std::string source = checkpoint.state_path().string();
+  window_.restore(state.window, source + " window");
+  guards_.restore(state.guards, source + " guards");
   checkpoint.load(state_tensors());
   done_ = state.step;
+  skipped_ = state.skipped;
   tokens_seen_ = state.tokens_seen;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "train/batch_pass.h"
+#include "train/guards.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
 #include "train/progress.h"
@@ -24,15 +25,22 @@ class Trainer {
   /// Goes on from a checkpoint of this run. Throws: Error(BadData) if it holds other tensors or metrics.
   void resume(const ResumePoint& point);
 
-  /// Trains to the end and writes metrics.jsonl, checkpoints and model/.
+  /// Trains to the end and writes metrics.jsonl, checkpoints and model/. A step whose loss or gradient is not
+  /// finite changes nothing; its rows go to skipped/. Throws: Error(NumericStop), after a checkpoint, when
+  /// there are more such steps than the options allow, or the model has collapsed (train/guards.h).
   void run();
 
  private:
-  /// One optimizer step; returns the gradient's norm. Throws: Error(NumericStop) if that is not finite.
-  double update(double learning_rate);
+  /// The next step. Returns why the run must stop after it, or nothing.
+  std::string step(const StepPlan& plan, double learning_rate, Progress& progress);
+  /// What a step with these examples leaves behind when it is skipped because `what` is not finite. Returns
+  /// why the run must stop, or nothing.
+  std::string skip(const char* what, std::span<const int64_t> examples, Progress& progress);
+  std::string watch(const StepRecord& record, Progress& progress);
   void write_metrics(double learning_rate, MetricsLog& log, MetricsClock& clock, Progress& progress);
   void evaluate(MetricsLog& log, Progress& progress);
-  void save();
+  /// Keeps `spared` more checkpoints than usual.
+  void save(MetricsLog& log, int64_t spared);
   std::vector<NamedTensor> state_tensors() const;
   double epoch() const;
 
@@ -46,9 +54,11 @@ class Trainer {
   Optimizer optimizer_;
   BatchPass pass_;
 
-  int64_t done_ = 0;        ///< optimizer steps made
+  int64_t done_ = 0;        ///< steps made, skipped ones too
+  int64_t skipped_ = 0;     ///< of them, without an update
   double tokens_seen_ = 0;  ///< num_tokens of the metrics
   MetricsWindow window_;
+  Guards guards_;
 };
 
 }  // namespace prospect
