@@ -34,7 +34,7 @@ struct Descriptor {
 };
 
 int64_t open_for_reading(const fs::path& path, Descriptor& file) {
-  file.value = file.system.open(path, O_RDONLY);
+  file.value = file.system.open(path, O_RDONLY | O_NONBLOCK);  // a pipe that nobody writes would hang us
   if (file.value < 0) fail_io(path, "cannot open");
   struct stat status {};
   if (::fstat(file.value, &status) != 0) fail_io(path, "cannot stat");

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "engine/one_line.h"
 #include "kernels/common/check.h"
 #include "train/output_folder.h"
 
@@ -176,7 +177,7 @@ std::optional<Checkpoint> latest_checkpoint(const FileSystem& system, const fs::
     try {
       return std::optional<Checkpoint>(std::in_place, folder / folder_name(step), system);
     } catch (const Error& error) {
-      report(fmt::format("{}: passed over: {}", folder_name(step), error.what()));
+      report(one_line(fmt::format("{}: passed over: {}", folder_name(step), error.what())));
     }
   }
   return std::nullopt;

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "engine/files.h"
+#include "engine/one_line.h"
 #include "kernels/common/check.h"
 #include "train/commands.h"
 #include "train/trl_config.h"
@@ -148,7 +149,7 @@ void add_convert(CLI::App& app, ConvertOptions& options, const std::string& faul
 }
 
 int report(const Error& error) {
-  fmt::print(stderr, "prospect: {}\n", error.what());
+  fmt::print(stderr, "prospect: {}\n", one_line(error.what()));
   return static_cast<int>(error.code());
 }
 

@@ -8,6 +8,7 @@
 #include <exception>
 #include <mutex>
 
+#include "engine/one_line.h"
 #include "engine/program.h"
 #include "kernels/common/check.h"
 #include "kernels/common/parallel.h"
@@ -28,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kLimitBytes = int64_t{4} << 30;  // of the user's own folder
 
 void warn(const std::string& text) {
-  fmt::print(stderr, "prospect: warning: {}\n", text);
+  fmt::print(stderr, "prospect: warning: {}\n", one_line(text));
 }
 
 /// The folder that --reference-cache means; empty for none.

@@ -32,7 +32,9 @@ function(prospect_need_library target header library debian)
   endif()
 endfunction()
 
-prospect_need(OpenMP g++)
+if(NOT PROSPECT_FUZZ)  # readers of files run on one thread
+  prospect_need(OpenMP g++)
+endif()
 prospect_need(Threads g++)
 prospect_need(fmt libfmt-dev)
 prospect_need(nlohmann_json nlohmann-json3-dev)

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 
+#include "engine/one_line.h"
 #include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
@@ -170,6 +172,23 @@ TEST(MakeFolders, MakesWhatIsMissingAndAcceptsWhatStands) {
   EXPECT_TRUE(fs::is_directory(folder / "a/b/c"));
   folder.write("file", "");
   EXPECT_TRUE(fails(ExitCode::IoFailure, "file/d", [&] { make_folders({}, folder / "file/d"); }));
+}
+
+TEST(Files, RefuseAPipeAtOnce) {
+  const TemporaryFolder folder;
+  const fs::path pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_TRUE(fails(ExitCode::BadData, "pipe: not a regular file", [&] { read_text(pipe); }));
+  EXPECT_TRUE(fails(ExitCode::BadData, "pipe: not a regular file", [&] { MappedFile{pipe}; }));
+}
+
+TEST(OneLine, EscapesWhatATerminalWouldObeyAndCutsWhatIsLong) {
+  EXPECT_EQ(one_line("rows.jsonl:3 label: \xC3\xA9"), "rows.jsonl:3 label: \xC3\xA9");
+  EXPECT_EQ(one_line(std::string_view("a\n\x1b[2J\0\x7f", 8)), "a\\x0a\\x1b[2J\\x00\\x7f");
+  EXPECT_EQ(one_line(std::string(2000, 'a')).size(), 2000u);
+  const std::string cut = one_line(std::string(1'000'000, 'a') + ": reason");
+  EXPECT_EQ(cut.size(), 2005u);
+  EXPECT_TRUE(cut.ends_with("a: reason"));
 }
 
 }  // namespace
