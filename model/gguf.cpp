@@ -184,6 +184,7 @@ void GgufFile::read_tensors(Reader& reader, uint64_t count) {
     uint64_t elements = 1;
     for (uint32_t d = 0; d < dimensions; ++d) {
       const auto size = reader.read<uint64_t>(tensor.name);
+      if (size == 0) refuse(tensor.name, "a size of its shape is 0");
       if (size > INT64_MAX || __builtin_mul_overflow(elements, size, &elements) || elements > INT64_MAX) {
         refuse(tensor.name, "the size of its shape overflows");
       }

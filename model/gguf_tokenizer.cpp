@@ -109,14 +109,18 @@ Json pre_tokenizer(const Pipeline& pipeline) {
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
-/// Empty where the file names no such token.
+/// Empty where the file names no such token. It is UTF-8, also where the token is an unused one.
 std::string token_text(const GgufTokenizer& tokenizer, int64_t id, const char* key) {
   if (id < 0) return {};
   if (id >= static_cast<int64_t>(tokenizer.tokens.size())) {
     fail(ExitCode::BadData, "{}: tokenizer.ggml.{}: {}, but there are {} tokens", tokenizer.source, key, id,
          tokenizer.tokens.size());
   }
-  return tokenizer.tokens[static_cast<size_t>(id)];
+  const std::string& text = tokenizer.tokens[static_cast<size_t>(id)];
+  if (!tokenization::is_valid_utf8(text)) {
+    fail(ExitCode::BadData, "{}: tokenizer.ggml.{}: its token is not UTF-8", tokenizer.source, key);
+  }
+  return text;
 }
 
 Json post_processor(const GgufTokenizer& tokenizer, const Pipeline& pipeline) {
@@ -216,8 +220,6 @@ std::string tokenizer_config_from_gguf(const GgufTokenizer& tokenizer) {
   Json config = {{"clean_up_tokenization_spaces", false}, {"tokenizer_class", "PreTrainedTokenizerFast"}};
   const auto name = [&](const char* key, int64_t id, const char* gguf_key) {
     const std::string text = token_text(tokenizer, id, gguf_key);
-    if (!tokenization::is_valid_utf8(text))
-      fail(ExitCode::BadData, "{}: tokenizer.ggml.{}: its token is not UTF-8", tokenizer.source, gguf_key);
     if (!text.empty()) config[key] = text;
   };
   name("bos_token", tokenizer.bos, "bos_token_id");

@@ -9,21 +9,23 @@ namespace prospect {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+/// To write: members in our order, found one by one. To read what anybody wrote: found in a tree.
+using OrderedJson = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 constexpr int64_t kFormat = 1;
 
-Json to_json(const Manifest& manifest) {
-  Json files = Json::array();
+OrderedJson to_json(const Manifest& manifest) {
+  OrderedJson files = OrderedJson::array();
   for (const ManifestFile& file : manifest.files) {
-    Json entry{{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.checksum}};
+    OrderedJson entry{{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.checksum}};
     if (!file.dtype.empty()) {
       entry["dtype"] = file.dtype;
       entry["shape"] = file.shape;
     }
     files.push_back(std::move(entry));
   }
-  return Json{{"format", kFormat}, {"step", manifest.step}, {"files", std::move(files)}};
+  return OrderedJson{{"format", kFormat}, {"step", manifest.step}, {"files", std::move(files)}};
 }
 
 /// Conversions of other numbers would be silent. A value too large wraps and fails the comparison of texts.
@@ -56,7 +58,7 @@ std::string checksum(std::span<const std::byte> bytes) {
 }
 
 std::string Manifest::to_text() const {
-  Json json = to_json(*this);
+  OrderedJson json = to_json(*this);
   const std::string content = json.dump();
   json["xxh3_128"] = checksum(std::as_bytes(std::span(content)));
   return json.dump(1) + "\n";

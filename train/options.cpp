@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -42,7 +43,7 @@ std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
       out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
     } else {
       out += c;
@@ -74,9 +75,17 @@ void require_one_of(const std::string& value, std::string_view option, const std
   if (!allowed.contains(value)) fail(ExitCode::BadConfig, "--{}: {} is not one of {}", option, value, names);
 }
 
+/// The parser makes a table in a table of every dot of a key, and recurses into them. Options have none.
+void require_shallow(std::string_view text, const std::string& source) {
+  constexpr std::ptrdiff_t kMostDots = 1000;
+  if (std::count(text.begin(), text.end(), '.') > kMostDots)
+    fail(ExitCode::BadConfig, "{}: has more than {} dots, which no list of options has", source, kMostDots);
+}
+
 }  // namespace
 
 void apply_toml(TrainOptions& options, std::string_view text, const std::string& source) {
+  require_shallow(text, source);
   toml::table table;
   try {
     table = toml::parse(text, source);

@@ -13,8 +13,8 @@ bool stands_alone(std::string_view text, size_t begin, size_t end) {
          (end == text.size() || !is_word(scalar_at(text, end).value));
 }
 
-size_t skip_space_before(std::string_view text, size_t at) {
-  while (at > 0) {
+size_t skip_space_before(std::string_view text, size_t least, size_t at) {
+  while (at > least) {
     const Scalar scalar = scalar_before(text, at);
     if (!is_white_space(scalar.value)) break;
     at -= scalar.bytes;
@@ -78,10 +78,11 @@ void TokenFinder::walk(std::string_view text, const Visitor& visitor) const {
       const AddedToken& token = tokens_[static_cast<size_t>(match.token)];
       // Refused, the match still counts as found: no shorter one is tried in its place.
       if (token.single_word && !stands_alone(text, match.begin, match.end)) continue;
-      const size_t begin = token.lstrip ? std::max(done, skip_space_before(text, match.begin)) : match.begin;
+      const size_t begin = token.lstrip ? skip_space_before(text, done, match.begin) : match.begin;
       if (done < begin) visitor.text(text.substr(done, begin - done));
       visitor.token(token.id);
-      done = token.rstrip ? skip_space_after(text, match.end) : match.end;
+      // A match inside the space that the one before swallowed ends there too: it is not walked again.
+      done = token.rstrip ? skip_space_after(text, std::max(done, match.end)) : match.end;
     }
   }
   if (done < text.size()) visitor.text(text.substr(done));

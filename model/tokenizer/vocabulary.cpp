@@ -10,6 +10,8 @@ namespace {
 
 // Finding is quadratic in this at worst; the longest known token is a run of spaces far shorter.
 constexpr size_t kLongestAdded = 4096;
+// Ids may leave gaps, but not such that the table of ids takes far more memory than the file.
+constexpr size_t kMostGaps = 1 << 16;
 
 }  // namespace
 
@@ -17,8 +19,12 @@ Vocabulary::Vocabulary(const Definition& definition) {
   int32_t largest = -1;
   for (const auto& [token, id] : definition.bpe.vocab) largest = std::max(largest, id);
   for (const AddedToken& token : definition.added_tokens) largest = std::max(largest, token.id);
+  const size_t tokens = definition.bpe.vocab.size() + definition.added_tokens.size();
+  if (largest >= 0 && static_cast<size_t>(largest) >= 2 * tokens + kMostGaps) {
+    fail(ExitCode::BadData, "{}: the id {} is too large for {} tokens", definition.source, largest, tokens);
+  }
   entries_.resize(static_cast<size_t>(largest) + 1);
-  ids_.reserve(definition.bpe.vocab.size() + definition.added_tokens.size());
+  ids_.reserve(tokens);
   for (const auto& [token, id] : definition.bpe.vocab) insert(token, id, definition.source);
   add(definition);
 }

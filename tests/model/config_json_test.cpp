@@ -275,6 +275,13 @@ TEST(ConfigJson, WritesACompleteConfigForAModelOfOurOwn) {
   EXPECT_EQ(again.intermediate_size, 176);
 }
 
+TEST(ConfigJson, RefusesObjectsOfManyKeys) {
+  std::string text = "{\"0\":0";
+  for (int i = 1; i < 20'000; ++i) text += ",\"" + std::to_string(i) + "\":0";
+  EXPECT_TRUE(test::fails(ExitCode::BadData, "c: more than 16384 keys in one object",
+                          [&] { config_from_json(text + "}", "c"); }));
+}
+
 TEST(Layout, NamesGpt2TensorsAndTransposesItsProducts) {
   const auto specs = parameter_layout(read(kGpt2));
   ASSERT_EQ(specs.size(), 2u + 3 * 12 + 2);

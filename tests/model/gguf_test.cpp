@@ -253,5 +253,15 @@ TEST(Gguf, NamesTheArchitectureItDoesNotHave) {
                   [&] { load_model(path, {}, Device::cpu()); }));
 }
 
+TEST(Gguf, RefusesASizeOfZeroBeforeOthersOverflowBehindIt) {
+  const uint64_t huge = uint64_t{1} << 62;
+  for (const auto& dimensions : {std::vector<uint64_t>{0, huge, huge}, {huge, huge, 0}, {0}, {32, 0}}) {
+    const Builder file = Builder().header(1, 0).tensor("t", dimensions, kF32, 0).pad().data(64);
+    EXPECT_TRUE(refuses(file, "t: ")) << dimensions.size();
+  }
+  EXPECT_TRUE(
+      refuses(Builder().header(1, 0).tensor("t", {8, 0}, kF32, 0).pad(), "t: a size of its shape is 0"));
+}
+
 }  // namespace
 }  // namespace prospect

@@ -134,5 +134,14 @@ TEST(GgufTokenizer, NamesWhatIsNotSupportedOrNotSound) {
             "t.gguf: model.merges[7]: expected \"a b\" or [\"a\", \"b\"], got \"x\"");
 }
 
+TEST(GgufTokenizer, RefusesASpecialTokenThatIsUnusedAndNotUtf8) {
+  GgufTokenizer tokenizer = gguf_of("gpt2", "gpt-2");
+  tokenizer.tokens.push_back("\xFF");
+  tokenizer.token_types.push_back(5);
+  tokenizer.bos = 500;
+  tokenizer.add_bos = 1;
+  EXPECT_EQ(error_of(tokenizer), "t.gguf: tokenizer.ggml.bos_token_id: its token is not UTF-8");
+}
+
 }  // namespace
 }  // namespace prospect::test

@@ -152,6 +152,32 @@ TEST(Safetensors, RefusesAnIndexThatDoesNotFitItsShards) {
   EXPECT_TRUE(refuses_index(R"([])", "weight_map must map"));
 }
 
+TEST(Safetensors, RefusesAShardThatIsALinkOutOfTheFolder) {
+  namespace fs = std::filesystem;
+  const test::TemporaryFolder folder;
+  const fs::path inside = folder.path() / "repository/snapshots/1",
+                 blobs = folder.path() / "repository/blobs";
+  fs::create_directories(inside);
+  fs::create_directories(blobs);
+  const std::vector<TensorSource> tensors{filled("a", {1}, 1)};
+  write_safetensors({}, folder.path() / "secret", tensors, {});
+  write_safetensors({}, blobs / "0123", tensors, {});
+  write_safetensors({}, inside / "own", tensors, {});
+  folder.write("repository/snapshots/1/model.safetensors.index.json",
+               R"({"weight_map":{"a":"1.safetensors"}})");
+  for (const char* target : {"own", "../../blobs/0123"}) {
+    fs::remove(inside / "1.safetensors");
+    fs::create_symlink(target, inside / "1.safetensors");
+    EXPECT_EQ(open_safetensors_folder(inside).size(), 1u) << target;
+  }
+  for (const fs::path& target : {fs::path("../../../secret"), folder.path() / "secret"}) {
+    fs::remove(inside / "1.safetensors");
+    fs::create_symlink(target, inside / "1.safetensors");
+    EXPECT_TRUE(test::fails(ExitCode::BadData, "1.safetensors is a link that leads out of this folder",
+                            [&] { open_safetensors_folder(inside); }));
+  }
+}
+
 TEST(Float16, RoundTripsEveryHalfExactly) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     const auto half = static_cast<uint16_t>(bits);

@@ -186,5 +186,43 @@ TEST(HostileTokenizer, NamesTheFileThatIsMissing) {
   }
 }
 
+TEST(HostileTokenizer, RefusesAMatchThatBeginsBeforeTheOneBefore) {
+  // \\K in a look-behind moves the beginning of a match to the left.
+  const std::string error =
+      error_of([&] { Tokenizer::from_json(with_split("x|a(?<=\\Kxa)").dump(), "t.json").encode("xa"); });
+  EXPECT_TRUE(error.starts_with("t.json: pre_tokenizer Split: a match that begins")) << error;
+  EXPECT_EQ(load_error(with_split("\\Ga").dump()), "t.json: pre_tokenizer Split: \\G is not supported");
+  EXPECT_EQ(load_error(with_split("\\\\Ga").dump()), "no error");
+}
+
+TEST(HostileTokenizer, StopsLookAheadsThatWalkTheWholeText) {
+  // 10^11 steps, none of which the library counts.
+  for (const char* pattern : {"a(?=.*b)", "a(?!.*b)"}) {
+    const Tokenizer tokenizer = Tokenizer::from_json(with_split(pattern).dump(), "t.json");
+    const std::string error = error_of([&] { tokenizer.encode(std::string(400'000, 'a')); });
+    EXPECT_EQ(error, "t.json: pre_tokenizer Split: takes far too long, in a text of 400000 bytes") << pattern;
+  }
+}
+
+TEST(HostileTokenizer, TakesLinearTimeForTokensThatSwallowSpace) {
+  Json json = sound();
+  for (const char* side : {"lstrip", "rstrip"}) {
+    json["added_tokens"][0][side] = true;
+    json["added_tokens"][1][side] = true;
+  }
+  json["added_tokens"].push_back({{"id", json["model"]["vocab"].size()},
+                                  {"content", " "},
+                                  {"lstrip", true},
+                                  {"rstrip", true},
+                                  {"normalized", false}});
+  const auto begin = std::chrono::steady_clock::now();
+  Tokenizer::from_json(json.dump(), "t.json").encode(std::string(1'000'000, ' '));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+TEST(HostileTokenizer, RefusesAnIdThatMakesATableFarLargerThanTheFile) {
+  expect_refused("/model/vocab/the", 4'000'000, "the id 4000000 is too large for 50");
+}
+
 }  // namespace
 }  // namespace prospect::test

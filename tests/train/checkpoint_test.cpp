@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "engine/files.h"
 #include "tests/support/temporary_folder.h"
@@ -136,6 +137,14 @@ TEST(Manifest, DetectsEveryFlippedBit) {
   for (size_t bit = 0; bit < 8 * good.size(); ++bit) {
     EXPECT_THROW(Manifest::from_text(flipped(good, bit), "m"), Error) << "bit " << bit;
   }
+}
+
+TEST(Manifest, RefusesAHundredThousandKeysInLittleTime) {
+  std::string text = "{\"format\": 1, \"step\": 1, \"files\": []";
+  for (int i = 0; i < 100'000; ++i) text += ",\"" + std::to_string(i) + "\":0";
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THROW(Manifest::from_text(text + "}", "m"), Error);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));  // found one by one: a minute
 }
 
 TEST(Checkpoint, DetectsTruncationAndAppendedBytes) {

@@ -76,5 +76,22 @@ TEST(Options, ImpossibleValuesAreRefused) {
   }
 }
 
+TEST(Options, SurviveTheRoundTripWithControlCharacters) {
+  TrainOptions options;
+  options.model = "\x01\t\n\x1f\x7f";
+  TrainOptions read;
+  apply_toml(read, to_toml(options), "run.toml");
+  EXPECT_EQ(read.model, options.model);
+}
+
+TEST(Options, RefusesKeysOfAHundredThousandDots) {
+  std::string keys = "a";
+  for (int i = 0; i < 100'000; ++i) keys += ".a";
+  EXPECT_EQ(error_of(keys + " = 1"), "run.toml: has more than 1000 dots, which no list of options has");
+  EXPECT_NE(error_of("[" + keys + "]"), "");
+  const std::string few = keys.substr(0, 1000);
+  EXPECT_NE(error_of("[" + few + "]\n" + few + " = 1"), "");
+}
+
 }  // namespace
 }  // namespace prospect::test
