@@ -52,13 +52,25 @@ FileSystem file_system(const std::string& fault) {
   return fault.empty() ? FileSystem() : FileSystem(Fault::parse(fault));
 }
 
+/// The options of the run in --out. Empty where it has none but the command line has all it takes: the same
+/// command then starts a run and goes on with it.
+std::string config_to_resume(const TrainOptions& given) {
+  if (given.out.empty()) fail(ExitCode::Usage, "--resume: name the folder of the run with --out");
+  std::string config = given.out + "/config.toml";
+  if (std::filesystem::exists(config)) return config;
+  if (!given.model.empty() && !given.data.empty()) return "";
+  fail(ExitCode::MissingInput,
+       "--resume: there is no {}, so no run to go on with; start one without --resume, with --model and "
+       "--data",
+       config);
+}
+
 /// Defaults, then the config file, then what the command line gave.
 TrainOptions merge(const CLI::App& command, const TrainOptions& given, std::string config,
                    const FileSystem& system) {
   TrainOptions merged;
   if (given.resume && config.empty()) {
-    if (given.out.empty()) fail(ExitCode::Usage, "--resume: name the folder of the run with --out");
-    config = given.out + "/config.toml";
+    config = config_to_resume(given);
   }
   if (!config.empty()) apply_config(merged, config, system);
   visit_options(merged, [&](const char* name, auto& target, const char*, const char*) {

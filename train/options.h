@@ -76,7 +76,8 @@ void visit_options(Options& options, const Visit& visit) {
   visit("from_scratch", options.from_scratch, "",
         "draw the weights from the seed; --model then needs config.json and tokenizer only");
   visit("resume", options.resume, "",
-        "go on from the newest checkpoint in --out; its config.toml supplies all options");
+        "go on from the newest checkpoint in --out, where there is none from the first step; the config.toml "
+        "there supplies all options");
 
   visit("beta", options.beta, "X", "how strongly rewards saturate: larger stays closer to the reference");
   visit("desirable_weight", options.desirable_weight, "X", "lambda_D, weight of rows labelled true");

@@ -24,14 +24,35 @@ void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
                then.gradient_accumulation_steps);
 }
 
+/// Before a run without a complete checkpoint starts again.
+void require_nothing_to_lose(const TrainOptions& options, bool broken) {
+  if (broken) {
+    fail(ExitCode::BadData,
+         "{}/checkpoints: none of them is complete; to start again from the first step, delete that folder",
+         options.out);
+  }
+  const std::filesystem::path model = std::filesystem::path(options.out) / "model";
+  if (std::filesystem::exists(model)) {
+    fail(ExitCode::MissingInput, "--resume: the run has ended, without checkpoints; its model is {}",
+         model.string());
+  }
+}
+
 }  // namespace
 
-ResumePoint point_to_resume(const TrainOptions& options, const Corpus& corpus, const FileSystem& system) {
+std::optional<ResumePoint> point_to_resume(const TrainOptions& options, const Corpus& corpus,
+                                           const FileSystem& system) {
   const std::filesystem::path folder = std::filesystem::path(options.out) / "checkpoints";
   clean_checkpoints(system, folder);
-  auto newest =
-      latest_checkpoint(system, folder, [](const std::string& why) { fmt::print(stderr, "{}\n", why); });
-  if (!newest) fail(ExitCode::MissingInput, "{}: no complete checkpoint to resume from", folder.string());
+  bool broken = false;
+  auto newest = latest_checkpoint(system, folder, [&](const std::string& why) {
+    fmt::print(stderr, "{}\n", why);
+    broken = true;
+  });
+  if (!newest) {
+    require_nothing_to_lose(options, broken);
+    return std::nullopt;
+  }
   const std::string source = newest->state_path().string();
   RunState state = parse_run_state(newest->state(), source);
   if (state.step != newest->step()) {
@@ -51,7 +72,7 @@ ResumePoint point_to_resume(const TrainOptions& options, const Corpus& corpus, c
     fail(ExitCode::BadConfig, "--max-steps: the run has made {} steps already, more than {}", newest->step(),
          steps);
   }
-  return {std::move(*newest), std::move(state)};
+  return ResumePoint{std::move(*newest), std::move(state)};
 }
 
 }  // namespace prospect

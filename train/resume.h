@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "train/checkpoint.h"
 #include "train/run_inputs.h"
 #include "train/run_state.h"
@@ -12,9 +14,11 @@ struct ResumePoint {
   RunState state;
 };
 
-/// The newest complete checkpoint in the run's folder. Cleans up what an interrupted save left there.
-/// Throws: Error(MissingInput) if there is none, Error(BadData) if its state is broken, Error(BadConfig) if
+/// The newest complete checkpoint in the run's folder; nothing for a run that was interrupted before its
+/// first. Cleans up what an interrupted save left there. Throws: Error(MissingInput) if the run ended without
+/// a checkpoint, Error(BadData) if there are only broken ones or its state is, Error(BadConfig) if
 /// the data, the dtype or the options that plan its steps are not those it was made with.
-ResumePoint point_to_resume(const TrainOptions& options, const Corpus& corpus, const FileSystem& system);
+std::optional<ResumePoint> point_to_resume(const TrainOptions& options, const Corpus& corpus,
+                                           const FileSystem& system);
 
 }  // namespace prospect

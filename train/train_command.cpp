@@ -122,7 +122,10 @@ void run_train(TrainOptions options, const FileSystem& system) {
   print_start(options, inputs);
   if (options.balance == "auto") set_balanced_weights(options, inputs.corpus.examples);
   std::optional<ResumePoint> point;
-  if (options.resume) point.emplace(point_to_resume(options, inputs.corpus, system));
+  if (options.resume) {
+    point = point_to_resume(options, inputs.corpus, system);
+    if (!point) fmt::print("{}: no checkpoint yet, so the run starts from its first step\n", options.out);
+  }
   std::optional<Reference> reference;
   if (options.objective != "lm") {
     reference.emplace(options, inputs, point ? point->state.step : 0, system);

@@ -122,11 +122,63 @@ TEST(Resume, RefusesOptionsThatWouldMixTheRows) {
   EXPECT_EQ(prospect({"train", "--out", folder / "run", "--resume", "--max-steps", "2"}).code, 0);
 }
 
-TEST(Resume, NeedsACheckpoint) {
+/// A run of three steps, as a rule without a checkpoint.
+std::vector<std::string> short_run(const std::string& out, const std::string& save_steps = "0") {
+  return {"train",       "--model", kLlama,         "--data",   kLlama + "/rows.jsonl", "--out", out,
+          "--max-steps", "3",       "--save-steps", save_steps, "--logging-steps",      "1"};
+}
+
+TEST(Resume, StartsFromTheFirstStepWhereThereIsNoCheckpointYet) {
   const TemporaryFolder folder;
+  ASSERT_EQ(prospect(short_run(folder / "whole")).code, 0);
+  // What a run leaves that was killed in its second step.
   fs::create_directories(folder / "run");
-  folder.write("run/config.toml", fmt::format("model = \"{0}\"\ndata = \"{0}/rows.jsonl\"\n", kLlama));
-  EXPECT_EQ(prospect({"train", "--out", folder / "run", "--resume"}).code, 66);
+  folder.write("run/config.toml", read_file(folder / "whole/config.toml"));
+  folder.write("run/metrics.jsonl", "{\"loss\": 0.25, \"step\": 1}\n{\"lo");
+  const CommandResult result = prospect({"train", "--out", folder / "run", "--resume"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("no checkpoint yet, so the run starts from its first step"), std::string::npos);
+  EXPECT_EQ(read_file(folder / "run/model/model.safetensors"),
+            read_file(folder / "whole/model/model.safetensors"));
+  EXPECT_EQ(without_speed(read_file(folder / "run/metrics.jsonl")),
+            without_speed(read_file(folder / "whole/metrics.jsonl")));
+}
+
+TEST(Resume, IsNoErrorInACommandThatStartsTheRun) {
+  const TemporaryFolder folder;
+  auto words = short_run(folder / "run");
+  words.push_back("--resume");
+  EXPECT_EQ(prospect(words).code, 0);
+  EXPECT_TRUE(fs::exists(folder / "run/model"));
+}
+
+TEST(Resume, SaysHowToStartWhereThereIsNoRun) {
+  const TemporaryFolder folder;
+  const CommandResult result = prospect({"train", "--out", folder / "run", "--resume"});
+  EXPECT_EQ(result.code, 66);
+  EXPECT_NE(result.err.find("start one without --resume"), std::string::npos) << result.err;
+  EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
+TEST(Resume, DoesNotRepeatARunThatHasEnded) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(prospect(short_run(folder / "run")).code, 0);
+  const CommandResult result = prospect({"train", "--out", folder / "run", "--resume", "--max-steps", "5"});
+  EXPECT_EQ(result.code, 66);
+  EXPECT_NE(result.err.find("the run has ended, without checkpoints"), std::string::npos) << result.err;
+}
+
+TEST(Resume, DoesNotForgetARunWhoseCheckpointsAreBroken) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(prospect(short_run(folder / "run", "2")).code, 0);
+  for (const auto& entry : fs::directory_iterator(folder / "run/checkpoints")) {
+    fs::remove(entry.path() / "state.json");
+  }
+  fs::remove_all(folder / "run/model");
+  const CommandResult result = prospect({"train", "--out", folder / "run", "--resume"});
+  EXPECT_EQ(result.code, 65);
+  EXPECT_NE(result.err.find("to start again from the first step, delete that folder"), std::string::npos)
+      << result.err;
 }
 
 }  // namespace
