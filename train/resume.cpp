@@ -28,7 +28,8 @@ void require_same_plan(const TrainOptions& now, const TrainOptions& then) {
 void require_nothing_to_lose(const TrainOptions& options, bool broken) {
   if (broken) {
     fail(ExitCode::BadData,
-         "{}/checkpoints: none of them is complete; to start again from the first step, delete that folder",
+         "{}/checkpoints: none of them can be read, as was said; to start again from the first step, delete "
+         "that folder",
          options.out);
   }
   const std::filesystem::path model = std::filesystem::path(options.out) / "model";

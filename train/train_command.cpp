@@ -132,9 +132,9 @@ void run_train(TrainOptions options, const FileSystem& system) {
   }
   require_writable_folder(system, options.out);
   if (reference) reference->complete();
+  options.resume = false;  // how a run came here leaves no trace in its checkpoints
   Trainer trainer(options, inputs, reference ? &*reference : nullptr, system);
   if (point) trainer.resume(*point);
-  options.resume = false;
   make_paths_absolute(options);
   write_atomically(system, fs::path(options.out) / "config.toml", to_toml(options));
   warn_of_imbalance(options, inputs.corpus.examples);
