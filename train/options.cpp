@@ -7,6 +7,7 @@
 #include <set>
 
 #include "kernels/common/check.h"
+#include "model/tokenizer/unicode.h"
 
 namespace prospect {
 
@@ -82,6 +83,19 @@ void require_shallow(std::string_view text, const std::string& source) {
     fail(ExitCode::BadConfig, "{}: has more than {} dots, which no list of options has", source, kMostDots);
 }
 
+/// config.toml and checkpoints hold the paths, absolute ones, as UTF-8.
+void require_paths_as_text(const TrainOptions& options) {
+  visit_options(options, [](const char* name, const auto& field, const char* kind, const char*) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::string>) {
+      if (std::string_view(kind) == "NAME" || field.empty()) return;
+      std::string option = name;
+      std::replace(option.begin(), option.end(), '_', '-');
+      require_that(tokenization::is_valid_utf8(std::filesystem::absolute(field).string()), option,
+                   "its path is not valid UTF-8");
+    }
+  });
+}
+
 }  // namespace
 
 void apply_toml(TrainOptions& options, std::string_view text, const std::string& source) {
@@ -111,6 +125,7 @@ std::string to_toml(const TrainOptions& options) {
 }
 
 void check_options(const TrainOptions& options) {
+  require_paths_as_text(options);
   require_that(!options.model.empty(), "model",
                "name the model to align, a Hugging Face folder or a .gguf file");
   require_that(!options.data.empty(), "data", "name the feedback rows, a JSONL file");

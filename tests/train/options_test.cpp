@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/common/check.h"
+#include "tests/support/errors.h"
 
 namespace prospect::test {
 namespace {
@@ -44,6 +45,18 @@ TEST(Options, ErrorsNameLineKeyAndReason) {
   EXPECT_EQ(error_of("seed = 1.5"), "run.toml:1 seed: must be a whole number");
   EXPECT_EQ(error_of("\n\nlernrate = 1"), "run.toml:3 lernrate: is no option of `prospect train`");
   EXPECT_TRUE(error_of("beta = = 1").starts_with("run.toml:1"));
+}
+
+TEST(Options, PathsThatAreNoTextAreRefused) {
+  TrainOptions options;
+  options.model = options.data = "x";
+  options.out = "caf\xe9";  // Latin-1
+  const auto check = [&] { check_options(options); };
+  EXPECT_TRUE(fails(ExitCode::BadConfig, "--out: its path is not valid UTF-8", check));
+  options.out = "caf\xc3\xa9";
+  EXPECT_NO_THROW(check_options(options));
+  options.eval_data = "\xff";
+  EXPECT_TRUE(fails(ExitCode::BadConfig, "--eval-data: its path", check));
 }
 
 TEST(Options, ImpossibleValuesAreRefused) {
