@@ -92,8 +92,9 @@ class Scheduler {
       const size_t at = (begin + i) % count;
       Warp* warp = warps_[launch_.options.order == Order::Reverse ? count - 1 - at : at];
       if (warp->ready == 0) continue;
-      if (launch_.options.order != Order::Priority) return warp;
-      if (best == nullptr || warp->priority > best->priority) best = warp;
+      if (best != nullptr && warp->priority <= best->priority) continue;
+      best = warp, picked_ = at;
+      if (launch_.options.order != Order::Priority) break;
     }
     return best;
   }
@@ -113,11 +114,10 @@ class Scheduler {
     if (polls && !launch_.agents.empty()) launch_.agents.run_one();
     warp.is_spinning = polls || launch_.warp_steps - before >= budget;
     if (warp.is_spinning && order != Order::Random) {
-      first_ = (first_ + 1) % warps_.size();
+      first_ = (picked_ + 1) % warps_.size();  // and no way back before the others have had their turn
       warp.priority = 0;
-    } else {
-      first_ = 0;
-      if (random_() % 64 == 0) warp.priority = priority();
+    } else if (random_() % 64 == 0) {
+      warp.priority = priority();
     }
     if (launch_.warp_steps > launch_.options.step_limit) {
       const auto lane = static_cast<size_t>(std::countr_zero(warp.live() | 1u << 31));
@@ -189,6 +189,7 @@ class Scheduler {
   std::vector<Cluster> clusters_;
   std::vector<Warp*> warps_;
   size_t first_ = 0;  ///< where the search for a ready warp begins
+  size_t picked_ = 0;
   uint64_t progress_ = 0;
   int expired_in_vain_ = 0;
 };

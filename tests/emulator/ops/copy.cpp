@@ -31,9 +31,10 @@ void announce(Warp& warp, const Instruction& instruction, LaneMask lanes) {
     if (value(1) % bytes != 0)
       warp.fault(instruction, lane, fmt::format("misaligned read at {:#x}", value(1)));
     const std::byte* from = nullptr;
-    for (uint32_t i = 0; i < given; ++i) {  // given need not be a power of two
-      const std::byte* byte = warp.reach(instruction, lane, Space::Global, value(1) + i, 1, Access::Read);
-      if (i == 0) from = byte;
+    const uint32_t step = std::has_single_bit(given) ? given : 1;  // else nothing is aligned to it
+    for (uint32_t i = 0; i < given; i += step) {
+      const std::byte* some = warp.reach(instruction, lane, Space::Global, value(1) + i, step, Access::Read);
+      if (i == 0) from = some;
     }
     if (Checker* checker = warp.block->launch.checker) {
       checker->note_copy(warp, static_cast<uint64_t>(to - warp.block->shared.data()), bytes, true);
