@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/common/device_attribute.h"
 #include "kernels/common/grad_mode.h"
 #include "kernels/common/reduce.cuh"
 #include "kernels/common/stream.h"
@@ -9,9 +10,11 @@
 /// scratch [parts, columns], a second adds them in order of the parts.
 namespace prospect::kernels::cuda {
 
-/// Most parts: a block of 512 threads on each multiprocessor of the largest devices, and a constant, so that
-/// sums do not depend on the device.
-inline constexpr int kParts = 132;
+/// Most parts: a block of 512 threads on each multiprocessor. So sums depend, in their last bits, on the kind
+/// of device.
+inline int most_parts(const char* operation) {
+  return multiprocessors(operation);
+}
 
 inline constexpr int kSumRows = 8;
 

@@ -25,8 +25,10 @@ inline dim3 row_teams(int64_t columns) {
   const int threads = row_threads(columns);
   return dim3(static_cast<unsigned>(threads), static_cast<unsigned>(kMostRowThreads / threads));
 }
-/// Most blocks of a forward: two for each multiprocessor of the largest devices.
-inline constexpr int kForwardBlocks = 264;
+/// Most blocks of a forward: two for each multiprocessor.
+inline int forward_blocks(const char* operation) {
+  return 2 * multiprocessors(operation);
+}
 /// Blocks for `rows` rows, at most `most`.
 inline int row_blocks(int64_t rows, dim3 teams, int most) {
   return static_cast<int>(std::min<int64_t>((rows + teams.y - 1) / teams.y, most));

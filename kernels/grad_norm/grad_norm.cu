@@ -3,7 +3,7 @@
 // first.
 #include <cmath>
 
-#include "kernels/common/cuda_check.h"
+#include "kernels/common/device_attribute.h"
 #include "kernels/common/reduce.cuh"
 #include "kernels/common/vector_io.cuh"
 #include "kernels/grad_norm/grad_norm.h"
@@ -12,9 +12,7 @@ namespace prospect::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256, kVectors = 4;
-/// Eight blocks for each multiprocessor of the largest devices, and a constant, so that sums do not depend on
-/// the device.
-constexpr int64_t kBlocks = 1056;
+constexpr int64_t kBlocks = 8;  ///< on a multiprocessor
 template <class T>
 constexpr int64_t kTile = int64_t{kThreads} * kVectors* kVector<T>;
 
@@ -75,6 +73,11 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(GradNorm<T> args, int 
   *args.clip_factor = clip_factor(norm, args.max_norm);
 }
 
+/// So sums depend, in their last bits, on the kind of device.
+int64_t most_blocks() {
+  return kBlocks * multiprocessors("grad_norm");
+}
+
 }  // namespace
 
 template <class T>
@@ -82,7 +85,7 @@ void grad_norm(const GradNorm<T>& args, Stream stream) {
   const bool aligned = reinterpret_cast<uintptr_t>(args.gradient) % 16 == 0;
   const int64_t origin = args.begin / kVector<T> * kVector<T>;
   const int64_t tiles = args.begin < args.end ? (args.end - origin + kTile<T> - 1) / kTile<T> : 0;
-  const int parts = static_cast<int>(std::min(tiles, kBlocks));
+  const int parts = static_cast<int>(std::min(tiles, most_blocks()));
   const auto kernel = aligned ? sum_squares_kernel<T, true> : sum_squares_kernel<T, false>;
   if (parts > 0) kernel<<<parts, kThreads, 0, stream>>>(args, origin);
   finish_kernel<<<1, kThreads, 0, stream>>>(args, parts);
@@ -90,7 +93,7 @@ void grad_norm(const GradNorm<T>& args, Stream stream) {
 }
 
 int64_t grad_norm_scratch_bytes() {
-  return kBlocks * static_cast<int64_t>(sizeof(double));
+  return most_blocks() * static_cast<int64_t>(sizeof(double));
 }
 
 template void grad_norm(const GradNorm<float>&, Stream);

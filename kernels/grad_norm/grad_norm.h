@@ -47,6 +47,7 @@ int64_t grad_norm_scratch_bytes(int64_t count);
 namespace cuda {
 template <class T>
 void grad_norm(const GradNorm<T>& args, Stream stream);
+/// On the current device.
 int64_t grad_norm_scratch_bytes();
 }  // namespace cuda
 

@@ -111,7 +111,7 @@ void layernorm_forward(const LayerNormForward<T>& args, Stream stream) {
   const int bytes = 2 * staged_row(teams) * static_cast<int>(sizeof(float));
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
         "layernorm_forward");
-  kernel<<<row_blocks(args.rows, teams, kForwardBlocks), teams, bytes, stream>>>(args);
+  kernel<<<row_blocks(args.rows, teams, forward_blocks("layernorm_forward")), teams, bytes, stream>>>(args);
   check(cudaGetLastError(), "layernorm_forward");
 }
 
@@ -120,7 +120,7 @@ void layernorm_backward(const LayerNormBackward<T>& args, Stream stream) {
   if (args.columns == 0) return;
   check_columns(args.columns);
   const dim3 teams = row_teams(args.columns);
-  const int parts = row_blocks(args.rows, teams, kParts);
+  const int parts = row_blocks(args.rows, teams, most_parts("layernorm_backward"));
   if (parts > 0) {
     const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.dy, args.dx, args.weight}) &&
                          rows_in_vectors<float>(args.columns, {args.scratch});
@@ -133,7 +133,7 @@ void layernorm_backward(const LayerNormBackward<T>& args, Stream stream) {
 }
 
 int64_t layernorm_backward_scratch_bytes(int64_t columns) {
-  return 2 * kParts * columns * static_cast<int64_t>(sizeof(float));
+  return 2 * most_parts("layernorm_backward") * columns * static_cast<int64_t>(sizeof(float));
 }
 
 template void layernorm_forward(const LayerNormForward<float>&, Stream);

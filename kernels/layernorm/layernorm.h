@@ -58,6 +58,7 @@ template <class T>
 void layernorm_forward(const LayerNormForward<T>& args, Stream stream);
 template <class T>
 void layernorm_backward(const LayerNormBackward<T>& args, Stream stream);
+/// On the current device.
 int64_t layernorm_backward_scratch_bytes(int64_t columns);
 }  // namespace cuda
 

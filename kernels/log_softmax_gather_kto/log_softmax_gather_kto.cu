@@ -3,7 +3,7 @@
 // writes the gradients of the rows it holds.
 #include <cooperative_groups.h>
 
-#include "kernels/common/cuda_check.h"
+#include "kernels/common/device_attribute.h"
 #include "kernels/kto/kto.cuh"
 #include "kernels/log_softmax_gather/log_softmax_gather.cuh"
 #include "kernels/log_softmax_gather_kto/log_softmax_gather_kto.h"
@@ -75,10 +75,7 @@ __global__ void __launch_bounds__(softmax_row::kMostThreads, 2)
 }
 
 int attribute(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  check(cudaGetDevice(&device), "log_softmax_gather_kto");
-  check(cudaDeviceGetAttribute(&value, which, device), "log_softmax_gather_kto");
-  return value;
+  return device_attribute(which, "log_softmax_gather_kto");
 }
 
 /// How a device holds all rows at once.

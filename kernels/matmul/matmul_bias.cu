@@ -11,7 +11,7 @@ constexpr int kWarps = 8, kUnderWay = 4;  ///< of a block; rows of a warp
 constexpr int kWidth = 4, kColumns = kWarp * kWidth;
 /// Blocks over all, or fewer: four on each multiprocessor of the largest devices, and a constant, so that
 /// sums do not depend on the device.
-constexpr int64_t kBlocks = 528;
+constexpr int64_t kBlocks = 528, kMostParts = 132;
 
 /// kFours: rows begin where load_four may read; a lane has neighbouring columns. Else neighbouring lanes do.
 template <class T, bool kFours>
@@ -64,8 +64,8 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 int64_t strips_of(int64_t columns) {
   return (columns + kColumns - 1) / kColumns;
 }
-int64_t most_parts(int64_t columns) {
-  return std::clamp<int64_t>(kBlocks / strips_of(columns), 1, kParts);
+int64_t most_bias_parts(int64_t columns) {
+  return std::clamp<int64_t>(kBlocks / strips_of(columns), 1, kMostParts);
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ template <class T>
 void matmul_bias_backward(const MatmulBiasBackward<T>& args, Stream stream) {
   if (args.dbias_mode == GradMode::Ignore || args.columns == 0) return;
   constexpr int64_t kRows = kWarps * kUnderWay;
-  const int64_t parts = std::min(most_parts(args.columns), (args.rows + kRows - 1) / kRows);
+  const int64_t parts = std::min(most_bias_parts(args.columns), (args.rows + kRows - 1) / kRows);
   if (parts > 0) {
     const auto kernel = in_fours<T>({args.dy}) && args.columns % kWidth == 0 ? bias_parts_kernel<T, true>
                                                                              : bias_parts_kernel<T, false>;
@@ -86,7 +86,7 @@ void matmul_bias_backward(const MatmulBiasBackward<T>& args, Stream stream) {
 }
 
 int64_t matmul_bias_backward_scratch_bytes(int64_t columns) {
-  return columns == 0 ? 0 : most_parts(columns) * columns * static_cast<int64_t>(sizeof(float));
+  return columns == 0 ? 0 : most_bias_parts(columns) * columns * static_cast<int64_t>(sizeof(float));
 }
 
 template void matmul_bias_backward(const MatmulBiasBackward<float>&, Stream);

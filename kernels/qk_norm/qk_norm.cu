@@ -11,7 +11,6 @@ namespace prospect::kernels::cuda {
 namespace {
 
 constexpr int kWarps = 8;  ///< of a block
-constexpr int kHeadParts = 2 * kParts;
 constexpr int64_t kLongestHead = kWarp * kRowValues;
 
 /// What a launch takes of a shape. Heads are counted over all tokens, values' included.
@@ -137,6 +136,10 @@ void check_shape(const QkNormShape& shape) {
   }
 }
 
+int most_head_parts() {
+  return 2 * most_parts("qk_norm_backward");
+}
+
 int block_count(const Heads& heads) {
   return static_cast<int>((heads.count + heads.of_block() - 1) / heads.of_block());
 }
@@ -159,7 +162,7 @@ void qk_norm_backward(const QkNormBackward<T>& args, Stream stream) {
   check_shape(args.shape);
   const Heads heads(args.shape);
   if (heads.size == 0) return;
-  const int parts = std::min(block_count(heads), kHeadParts);
+  const int parts = std::min(block_count(heads), most_head_parts());
   if (parts > 0) {
     const bool vectors =
         rows_in_vectors<T>(heads.size, {args.x, args.dy, args.dx, args.query_weight, args.key_weight});
@@ -173,7 +176,7 @@ void qk_norm_backward(const QkNormBackward<T>& args, Stream stream) {
 }
 
 int64_t qk_norm_backward_scratch_bytes(int64_t head_dim) {
-  return 2 * kHeadParts * head_dim * static_cast<int64_t>(sizeof(float));
+  return 2 * most_head_parts() * head_dim * static_cast<int64_t>(sizeof(float));
 }
 
 template void qk_norm_forward(const QkNormForward<float>&, Stream);

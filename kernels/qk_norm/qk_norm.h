@@ -66,6 +66,7 @@ template <class T>
 void qk_norm_forward(const QkNormForward<T>& args, Stream stream);
 template <class T>
 void qk_norm_backward(const QkNormBackward<T>& args, Stream stream);
+/// On the current device.
 int64_t qk_norm_backward_scratch_bytes(int64_t head_dim);
 }  // namespace cuda
 

@@ -89,8 +89,8 @@ void rmsnorm_forward(const RmsNormForward<T>& args, Stream stream) {
   const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.y, args.weight});
   const auto kernel = vectors ? rmsnorm_forward_kernel<T, true> : rmsnorm_forward_kernel<T, false>;
   const dim3 teams = row_teams(args.columns);
-  kernel<<<row_blocks(args.rows, teams, kForwardBlocks), teams, sizeof(float) * staged_row(teams), stream>>>(
-      args);
+  kernel<<<row_blocks(args.rows, teams, forward_blocks("rmsnorm_forward")), teams,
+           sizeof(float) * staged_row(teams), stream>>>(args);
   check(cudaGetLastError(), "rmsnorm_forward");
 }
 
@@ -99,7 +99,7 @@ void rmsnorm_backward(const RmsNormBackward<T>& args, Stream stream) {
   if (args.columns == 0) return;
   check_columns(args.columns);
   const dim3 teams = row_teams(args.columns);
-  const int parts = row_blocks(args.rows, teams, kParts);
+  const int parts = row_blocks(args.rows, teams, most_parts("rmsnorm_backward"));
   if (parts > 0) {
     const bool vectors = rows_in_vectors<T>(args.columns, {args.x, args.dy, args.dx, args.weight}) &&
                          rows_in_vectors<float>(args.columns, {args.scratch});
@@ -111,7 +111,7 @@ void rmsnorm_backward(const RmsNormBackward<T>& args, Stream stream) {
 }
 
 int64_t rmsnorm_backward_scratch_bytes(int64_t columns) {
-  return kParts * columns * static_cast<int64_t>(sizeof(float));
+  return most_parts("rmsnorm_backward") * columns * static_cast<int64_t>(sizeof(float));
 }
 
 template void rmsnorm_forward(const RmsNormForward<float>&, Stream);

@@ -53,6 +53,7 @@ template <class T>
 void rmsnorm_forward(const RmsNormForward<T>& args, Stream stream);
 template <class T>
 void rmsnorm_backward(const RmsNormBackward<T>& args, Stream stream);
+/// On the current device.
 int64_t rmsnorm_backward_scratch_bytes(int64_t columns);
 }  // namespace cuda
 

@@ -72,7 +72,8 @@ TEST_F(GradNormCuda, AgreesWithTheCpu) {
 }
 
 TEST_F(GradNormCuda, BlocksTakeMoreThanOneTile) {
-  // 1056 blocks of 8192 elements, and a little more.
+  // Eight blocks of 8192 elements on each of 132 multiprocessors, the most that devices have, and a little
+  // more.
   const int64_t count = int64_t{1057} * 8192 + 5;
   std::vector<bf16> gradient(static_cast<size_t>(count));
   for (const size_t i : {size_t{0}, size_t{1056} * 8192 + 1, static_cast<size_t>(count - 1)}) {

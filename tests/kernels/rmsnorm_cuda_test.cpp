@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/common/device_attribute.h"
 #include "kernels/common/error.h"
 #include "tests/support/device_case.h"
 
@@ -102,9 +103,10 @@ class RmsNormCase {
     // a row of one column, below 16 beside |x^| < 1.
     const double rstd_most = rows_ == 0 ? 0 : *std::max_element(rstd_.begin(), rstd_.end());
     expect_near(device_dx.values(), dx, rstd_most * 16 * (kRowSum + 10 * 0x1p-24) + unit<T>(), "dx");
-    // A team's rows in a chain, the teams of a block, 17 of 132 blocks in a chain, and the eight of those; a
-    // term has two roundings.
-    const double roundings = static_cast<double>(rows_ / 132 + 1 + 16 + 17 + 8 + 2);
+    // A team's rows in a chain, the teams of a block, an eighth of the blocks in a chain, and the eight of
+    // those; a term has two roundings. There is a block on each multiprocessor.
+    const int64_t blocks = kernels::cuda::multiprocessors("test");
+    const auto roundings = static_cast<double>(rows_ / blocks + 1 + 16 + (blocks / 8 + 1) + 8 + 2);
     expect_near(device_dweight.values(), dweight, roundings * 0x1p-24 * largest_sum() + unit<T>(), "dweight");
   }
 
