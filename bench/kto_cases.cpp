@@ -6,14 +6,27 @@
 namespace prospect::bench {
 namespace {
 
-std::vector<int32_t> offsets(int64_t sequences, int64_t length) {
-  std::vector<int32_t> result;
-  for (int64_t s = 0; s <= sequences; ++s) result.push_back(static_cast<int32_t>(s * length));
-  return result;
-}
+/// Sequences of which equal ones begin at multiples of their length, others anywhere.
+struct Sequences {
+  int64_t count, shortest, longest;
 
-Work forward(Arrays& arrays, int64_t sequences, int64_t length) {
-  const int64_t rows = sequences * length;
+  std::vector<int32_t> offsets() const {
+    std::vector<int32_t> result = {0};
+    const int64_t lengths = longest - shortest + 1;
+    for (int64_t s = 0; s < count; ++s) {
+      result.push_back(result.back() + static_cast<int32_t>(shortest + s * 389 % lengths));
+    }
+    return result;
+  }
+  std::string name() const {
+    return shortest == longest ? fmt::format("{}x{}", count, longest)
+                               : fmt::format("{} of {}-{}", count, shortest, longest);
+  }
+};
+
+Work forward(Arrays& arrays, const Sequences& of) {
+  const std::vector<int32_t> offsets = of.offsets();
+  const int64_t rows = offsets.back(), sequences = of.count;
   const kernels::KtoForward<float> args{.log_ratios = arrays.empty<double>(sequences),
                                         .values = arrays.empty<double>(sequences),
                                         .slopes = arrays.empty<double>(sequences),
@@ -23,7 +36,7 @@ Work forward(Arrays& arrays, int64_t sequences, int64_t length) {
                                         .reference = arrays.normal<float>(rows),
                                         .entropies = arrays.normal<float>(rows),
                                         .logit_means = arrays.normal<float>(rows),
-                                        .offsets = arrays.given(offsets(sequences, length)),
+                                        .offsets = arrays.given(offsets),
                                         .labels = arrays.zeros<int32_t>(sequences),
                                         .z0 = arrays.zeros<double>(sequences),
                                         .given_slopes = nullptr,
@@ -34,30 +47,31 @@ Work forward(Arrays& arrays, int64_t sequences, int64_t length) {
           .run = [=](kernels::cuda::Stream stream) { kernels::cuda::kto_forward(args, stream); }};
 }
 
-Work backward(Arrays& arrays, int64_t sequences, int64_t length) {
-  const kernels::KtoBackward<float> args{.row_slopes = arrays.empty<float>(sequences * length),
+Work backward(Arrays& arrays, const Sequences& of) {
+  const std::vector<int32_t> offsets = of.offsets();
+  const int64_t rows = offsets.back(), sequences = of.count;
+  const kernels::KtoBackward<float> args{.row_slopes = arrays.empty<float>(rows),
                                          .slopes = arrays.zeros<double>(sequences),
                                          .shares = arrays.zeros<double>(sequences),
-                                         .offsets = arrays.given(offsets(sequences, length)),
+                                         .offsets = arrays.given(offsets),
                                          .sequences = sequences};
-  return {.bytes = static_cast<double>(4 * sequences * length + sequences * 20),
+  return {.bytes = static_cast<double>(4 * rows + sequences * 20),
           .run = [=](kernels::cuda::Stream stream) { kernels::cuda::kto_backward(args, stream); }};
 }
 
-void add(std::vector<Case>& list, int64_t sequences, int64_t length) {
-  list.push_back({fmt::format("kto_forward f32 {}x{}", sequences, length),
-                  [=](Arrays& arrays) { return forward(arrays, sequences, length); }});
-  list.push_back({fmt::format("kto_backward f32 {}x{}", sequences, length),
-                  [=](Arrays& arrays) { return backward(arrays, sequences, length); }});
+void add(std::vector<Case>& list, const Sequences& of) {
+  list.push_back({"kto_forward f32 " + of.name(), [=](Arrays& arrays) { return forward(arrays, of); }});
+  list.push_back({"kto_backward f32 " + of.name(), [=](Arrays& arrays) { return backward(arrays, of); }});
 }
 
 }  // namespace
 
-// Answers of a large and of a small micro-batch.
+// Answers of a large and of a small micro-batch, and such as real ones, which begin anywhere.
 std::vector<Case> cases() {
   std::vector<Case> list;
-  add(list, 4096, 512);
-  add(list, 32, 512);
+  add(list, {4096, 512, 512});
+  add(list, {4096, 100, 900});
+  add(list, {32, 512, 512});
   return list;
 }
 

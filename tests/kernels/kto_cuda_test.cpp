@@ -17,6 +17,7 @@ const std::vector<int32_t> kOffsets{0, 1, 1, 64, 65, 65 + 128, 65 + 128 + 301};
 
 /// Inputs of a call. What is empty is not given.
 struct Inputs {
+  std::vector<int32_t> offsets = kOffsets;
   std::vector<float> log_probabilities = random_values<float>(kOffsets.back(), 1),
                      reference = random_values<float>(kOffsets.back(), 2),
                      entropies = random_values<float>(kOffsets.back(), 3),
@@ -24,7 +25,7 @@ struct Inputs {
   std::vector<int32_t> labels{1, 0, 0, 1, 1, 0};
   std::vector<double> z0{0.1, 0.2, 0.3, 0, -0.5, 2}, given_slopes;
   Objective objective{.beta = 0.3, .desirable_weight = 1.3, .undesirable_weight = 0.6};
-  int64_t sequences() const { return std::ssize(kOffsets) - 1; }
+  int64_t sequences() const { return std::ssize(offsets) - 1; }
 };
 struct Outputs {
   std::vector<double> log_ratios, values, slopes, entropy_sums, logit_sums;
@@ -45,7 +46,7 @@ Outputs run_cpu(const Inputs& in) {
                                     .reference = data(in.reference),
                                     .entropies = data(in.entropies),
                                     .logit_means = data(in.logit_means),
-                                    .offsets = kOffsets.data(),
+                                    .offsets = in.offsets.data(),
                                     .labels = data(in.labels),
                                     .z0 = data(in.z0),
                                     .given_slopes = data(in.given_slopes),
@@ -72,7 +73,7 @@ Outputs run_cuda(const Inputs& in, int32_t finite = 1) {
   const std::vector<double> none(static_cast<size_t>(in.sequences()));
   DeviceBuffer<double> log_ratios(none.size()), values(none.size()), slopes(none.size()), entropy_sums(none),
       logit_sums(none);
-  DeviceBuffer<int32_t> offsets(kOffsets), flag(std::vector<int32_t>{finite});
+  DeviceBuffer<int32_t> offsets(in.offsets), flag(std::vector<int32_t>{finite});
   Given<float> log_probabilities(in.log_probabilities), reference(in.reference), entropies(in.entropies),
       logit_means(in.logit_means);
   Given<int32_t> labels(in.labels);
@@ -125,6 +126,24 @@ TEST_F(KtoCuda, EveryObjectiveAgreesWithTheCpu) {
       expect_same(in);
     }
   }
+}
+
+TEST_F(KtoCuda, SumsDoNotDependOnWhereASequenceBegins) {
+  Inputs in;
+  in.offsets = {0, 5, 5 + 77, 5 + 2 * 77};
+  for (int32_t row = 0; row < 77; ++row) {
+    for (auto* values : {&in.log_probabilities, &in.reference, &in.entropies, &in.logit_means}) {
+      // So far apart that sums in double are rounded too.
+      float& value = (*values)[static_cast<size_t>(5 + row)];
+      value = std::ldexp(value, row * 7 % 60 - 30);
+      (*values)[static_cast<size_t>(5 + 77 + row)] = value;
+    }
+  }
+  in.labels = {1, 1, 1}, in.z0 = {0, 0, 0};
+  const Outputs out = run_cuda(in);
+  EXPECT_EQ(out.log_ratios[1], out.log_ratios[2]);
+  EXPECT_EQ(out.entropy_sums[1], out.entropy_sums[2]);
+  EXPECT_EQ(out.logit_sums[1], out.logit_sums[2]);
 }
 
 TEST_F(KtoCuda, WhatIsNotGivenHasItsDefault) {
