@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/common/device_attribute.h"
 #include "kernels/common/grad_mode.h"
 #include "kernels/common/reduce.cuh"
 #include "kernels/common/vector_io.cuh"
