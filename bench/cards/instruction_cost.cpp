@@ -144,23 +144,35 @@ constexpr Rule kRules[] = {
     {"ldmatrix.", "", {.other = 1}},
     {"stmatrix.", "", {.other = 1}},
     {"cp.async.", "", {.other = 1}},
+    {"cp.reduce.async.", "", {.other = 1}},
+    {"wgmma.", "", {.other = 1}},
+    {"mbarrier.", "", {.other = 1}},
+    {"setmaxnreg.", "", {.other = 1}},
+    {"griddepcontrol.", "", {.other = 1}},
+    {"mapa.", "", {.integer = 1}},
+    {"getctarank.", "", {.integer = 1}},
+    {"createpolicy.", "", {.integer = 1}},
 };
 
-/// "mma.sync.aligned.m16n8k16.row...": 2 M N K; tf32 operands at half the rate of bf16.
+/// "mma.sync.aligned.m16n8k16.row...", "wgmma.mma_async.sync.aligned.m64n128k16...": 2 M N K; tf32 operands
+/// at half the rate of bf16.
 InstructionCost product_cost(std::string_view spelling) {
-  const size_t shape = spelling.find(".m");
+  const size_t shape = spelling.rfind(".m");
   char* end = nullptr;
   const double m = std::strtod(spelling.data() + shape + 2, &end);
   const double n = std::strtod(end + 1, &end), k = std::strtod(end + 1, &end);
   const bool is_half_rate = spelling.find("tf32") != std::string_view::npos;
-  return {.tensor_flops = 2 * m * n * k * (is_half_rate ? 2 : 1), .other = 1};
+  const double flops = 2 * m * n * k * (is_half_rate ? 2 : 1);
+  // Each of the four warps of a warpgroup issues its quarter.
+  if (spelling.starts_with("wgmma.")) return {.tensor_flops = flops / 4, .other = 1};
+  return {.tensor_flops = flops, .warp_flops = flops, .other = 1};
 }
 
 }  // namespace
 
 InstructionCost cost_of(const emulator::Instruction& instruction) {
   const std::string_view spelling = instruction.op->spelling;
-  if (spelling.starts_with("mma.")) return product_cost(spelling);
+  if (spelling.starts_with("mma.") || spelling.starts_with("wgmma.mma")) return product_cost(spelling);
   // Two halves become a word, or a word two halves.
   if (spelling == "mov.b32" && instruction.operands.size() > 2) return {.integer = 1};
   for (const Rule& rule : kRules) {

@@ -10,6 +10,7 @@ struct InstructionCost {
   double fp32 = 0, integer = 0, special = 0, fp64 = 0;
   double exchange = 0;      ///< shuffles: they pass the pipe of shared memory
   double tensor_flops = 0;  ///< of the whole warp
+  double warp_flops = 0;    ///< of these, those of mma.sync
   double other = 0;         ///< begun, and no work for a pipe that is counted: branches, barriers, accesses
 };
 

@@ -34,6 +34,7 @@ void add_cost(InstructionCost& sum, const InstructionCost& each, double times) {
   sum.fp64 += each.fp64 * times;
   sum.exchange += each.exchange * times;
   sum.tensor_flops += each.tensor_flops * times;
+  sum.warp_flops += each.warp_flops * times;
   sum.other += each.other * times;
 }
 

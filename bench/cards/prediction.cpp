@@ -15,7 +15,8 @@ Clocks predict(const KernelWork& work, const Machine& machine) {
   const double launches = work.launches, each = work.blocks / launches;
   const double part = std::ceil(each / machine.multiprocessors) / each;
   const double first_level = work.wavefronts + work.cost.exchange + work.cache_passes;
-  return {{work.cost.tensor_flops * part / machine.tensor_flops,
+  const double warp_flops = work.cost.warp_flops, tensor_flops = work.cost.tensor_flops - warp_flops;
+  return {{(tensor_flops + warp_flops / machine.warp_products) * part / machine.tensor_flops,
            work.cost.special * kWarp * part / machine.special, work.cost.fp32 * kWarp * part / machine.fp32,
            work.cost.integer * kWarp * part / machine.integer, work.cost.fp64 * kWarp * part / machine.fp64,
            work.instructions() * part / kIssues, first_level * part, work.cache_bytes / machine.cache_bytes,

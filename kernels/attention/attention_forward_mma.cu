@@ -14,6 +14,9 @@ struct ForwardTiles {
   static constexpr int kWarps = kWidth <= 128 ? 4 : 8;
   static constexpr int kQueries = 16 * kRowBlocks * kWarps;
   static constexpr int kKeys = kWidth <= 128 ? 64 : 32;
+  /// Blocks of 16 columns of a warp's queries for which there are registers; the others are loaded for each
+  /// tile of keys. `whole`: the head dimension is kWidth.
+  static constexpr int held_blocks(bool whole) { return kWidth != 128 ? 4 : whole ? 2 : 0; }
   using Queries = Tile<kQueries, kWidth>;
   using Keys = Tile<kKeys, kWidth>;
   static constexpr int kSharedBytes = Queries::kBytes + 2 * Keys::kBytes;
@@ -141,6 +144,14 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
       constants.q_stride, tile.rows, head_dim);
   Keys::template copy<kThreads>(keys, k, constants.k_stride, last_rows, head_dim);
   ptx::commit_copies();
+  ptx::wait_for_copies<0>();
+  __syncthreads();  // the queries are here
+  constexpr int kHeld = Tiles::held_blocks(kWhole);
+  uint32_t held[kHeld > 0 ? kHeld : 1][kRowBlocks][4];
+#pragma unroll
+  for (int k = 0; k < kHeld; ++k) {
+    load_rows<Queries>(held[k], queries + warp_at, Queries::lane_by_rows(), k);
+  }
 #pragma unroll 1
   for (int n = n_end; n >= n_begin; --n) {
     ptx::wait_for_copies<0>();
@@ -151,7 +162,14 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
     const Meeting<kWarpRows, kKeys> meeting{own_last - n * kKeys, window};
     const bool sees = warp_row < tile.rows && meeting.any();
     float scores[kRowBlocks][kKeys / 8][4];
-    if (sees) multiply_by_rows<Queries, Keys>(scores, queries + warp_at, keys, blocks);
+    if (sees) {
+      clear(scores);
+#pragma unroll
+      for (int k = 0; k < kHeld; ++k) {
+        if (k < blocks) multiply_step<Keys>(scores, held[k], keys, Keys::lane_by_columns(), k);
+      }
+      add_product_by_rows<Queries, Keys>(scores, queries + warp_at, keys, kHeld, blocks);
+    }
 
     ptx::wait_for_copies<0>();
     __syncthreads();  // these values are here, and nobody needs these keys

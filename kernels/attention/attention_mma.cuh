@@ -78,31 +78,53 @@ __device__ inline void clear(float (&c)[kRowBlocks][kTiles][4]) {
   }
 }
 
+/// c += left b^T in block `k` of the columns of both: b is the address of the first rows in tile B, lane_b
+/// what B::lane_by_columns() says.
+template <class B, int kRowBlocks, int kTiles>
+__device__ inline void multiply_step(float (&c)[kRowBlocks][kTiles][4], const uint32_t (&left)[kRowBlocks][4],
+                                     uint32_t b, uint32_t lane_b, int k) {
+#pragma unroll
+  for (int n = 0; n < kTiles / 2; ++n) {
+    uint32_t right[4];
+    ptx::load_matrices(right, b + B::block(lane_b, n, k));
+#pragma unroll
+    for (int i = 0; i < kRowBlocks; ++i) {
+      ptx::multiply_add(c[i][2 * n], left[i], right[0], right[1]);
+      ptx::multiply_add(c[i][2 * n + 1], left[i], right[2], right[3]);
+    }
+  }
+}
+
+/// Block k of the columns of the rows at address a in tile A.
+template <class A, int kRowBlocks>
+__device__ inline void load_rows(uint32_t (&left)[kRowBlocks][4], uint32_t a, uint32_t lane_a, int k) {
+#pragma unroll
+  for (int i = 0; i < kRowBlocks; ++i) ptx::load_matrices(left[i], a + A::block(lane_a, i, k));
+}
+
+/// c += a b^T over the blocks of columns from `first` on, of `blocks`; a and b are addresses of the warp's
+/// first rows in tiles A and B.
+template <class A, class B, int kRowBlocks, int kTiles>
+__device__ inline void add_product_by_rows(float (&c)[kRowBlocks][kTiles][4], uint32_t a, uint32_t b,
+                                           int first, int blocks) {
+  const uint32_t lane_a = A::lane_by_rows(), lane_b = B::lane_by_columns();
+  // A panel at a time: loads from further ahead would need more registers than there are.
+#pragma unroll 4
+  for (int k = first; k < A::kBlocks; ++k) {
+    if (k >= blocks) break;
+    uint32_t left[kRowBlocks][4];
+    load_rows<A>(left, a, lane_a, k);
+    multiply_step<B>(c, left, b, lane_b, k);
+  }
+}
+
 /// c = a b^T over the first `blocks` blocks of columns; a and b are addresses of the warp's first rows in
 /// tiles A and B.
 template <class A, class B, int kRowBlocks, int kTiles>
 __device__ inline void multiply_by_rows(float (&c)[kRowBlocks][kTiles][4], uint32_t a, uint32_t b,
                                         int blocks) {
-  const uint32_t lane_a = A::lane_by_rows(), lane_b = B::lane_by_columns();
   clear(c);
-  // A panel at a time: loads from further ahead would need more registers than there are.
-#pragma unroll 4
-  for (int k = 0; k < A::kBlocks; ++k) {
-    if (k >= blocks) break;
-    uint32_t left[kRowBlocks][4];
-#pragma unroll
-    for (int i = 0; i < kRowBlocks; ++i) ptx::load_matrices(left[i], a + A::block(lane_a, i, k));
-#pragma unroll
-    for (int n = 0; n < kTiles / 2; ++n) {
-      uint32_t right[4];
-      ptx::load_matrices(right, b + B::block(lane_b, n, k));
-#pragma unroll
-      for (int i = 0; i < kRowBlocks; ++i) {
-        ptx::multiply_add(c[i][2 * n], left[i], right[0], right[1]);
-        ptx::multiply_add(c[i][2 * n + 1], left[i], right[2], right[3]);
-      }
-    }
-  }
+  add_product_by_rows<A, B>(c, a, b, 0, blocks);
 }
 
 /// c += a b in the first `blocks` blocks of columns: a in registers (round_to_fragments), b the address in

@@ -36,6 +36,22 @@ TEST(InstructionCost, KnowsThePipeOfAnInstruction) {
   EXPECT_EQ(cost("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32").tensor_flops, 4096);
 }
 
+TEST(InstructionCost, AWarpgroupsProductIsSharedByItsWarps) {
+  const InstructionCost of_warp = cost("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"),
+                        of_group = cost("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16");
+  EXPECT_EQ(of_warp.warp_flops, 4096);
+  EXPECT_EQ(of_group.tensor_flops, 2 * 64 * 128 * 16 / 4);
+  EXPECT_EQ(of_group.warp_flops, 0);
+}
+
+TEST(InstructionCost, EveryInstructionThatIsEmulatedHasARule) {
+  emulator::op_table().for_each([](const emulator::Op& row) {
+    emulator::Instruction instruction;
+    instruction.op = &row;
+    EXPECT_NO_THROW(cost_of(instruction)) << row.spelling;
+  });
+}
+
 TEST(InstructionCost, RefusesWhatHasNoRule) {
   emulator::Op op;
   op.spelling = "frobnicate.b32";
@@ -69,6 +85,12 @@ TEST(Prediction, TheLargestResourceBounds) {
   const Clocks product = predict(work(0, 989.4e12), kH200);
   EXPECT_STREQ(kResources[product.bound()], "tensor");
   EXPECT_NEAR(product.most(), kH200.clock_hz, 1e-4 * kH200.clock_hz);
+}
+
+TEST(Prediction, ProductsOfSingleWarpsAreSlowerOnHopper) {
+  KernelWork product = work(0, 989.4e12);
+  product.cost.warp_flops = product.cost.tensor_flops / 2;
+  EXPECT_NEAR(predict(product, kH200).most(), (0.5 + 0.5 / 0.629) * kH200.clock_hz, 1e-4 * kH200.clock_hz);
 }
 
 TEST(Prediction, ABlockTooManyCostsAWholeOne) {
