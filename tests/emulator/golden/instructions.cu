@@ -159,6 +159,12 @@ __device__ uint2 maximum(uint4 x) {
 __device__ uint2 sign_of(uint4 x) {
   return word(copysignf(number(x.x), number(x.y)));
 }
+__device__ uint2 div_f64(uint4 x) {
+  return words(__ddiv_rn(wide_number(x.x, x.y), wide_number(x.z, x.w)));
+}
+__device__ uint2 sqrt_f64(uint4 x) {
+  return words(__dsqrt_rn(fabs(wide_number(x.x, x.y))));
+}
 __device__ uint2 fma_f64(uint4 x) {
   const double a = wide_number(x.x, x.y), b = wide_number(x.z, x.w);
   return words(__fma_rn(a, b, a));
@@ -192,6 +198,9 @@ __device__ uint2 saturate(uint4 x) {
 }
 __device__ uint2 from_int(uint4 x) {
   return word(__int2float_rn(static_cast<int>(x.x)));
+}
+__device__ uint2 double_from_int(uint4 x) {
+  return words(__int2double_rn(static_cast<int>(x.x)));
 }
 __device__ uint2 from_long(uint4 x) {
   return word(__ull2float_rn(uint64_t{x.y} << 32 | x.x));
@@ -238,6 +247,12 @@ __device__ uint2 bfi(uint4 x) {
   asm("bfi.b32 %0, %1, %2, %3, %4;" : "=r"(y) : "r"(x.x), "r"(x.y), "r"(x.z % 40), "r"(x.w % 40));
   return word(y);
 }
+__device__ uint2 bfi_wide(uint4 x) {
+  uint64_t y;
+  const uint64_t field = uint64_t{x.y} << 32 | x.x, into = ~field * 5;
+  asm("bfi.b64 %0, %1, %2, %3, %4;" : "=l"(y) : "l"(field), "l"(into), "r"(x.z % 80), "r"(x.w % 80));
+  return words(y);
+}
 __device__ uint2 counts(uint4 x) {
   const uint32_t few = x.x >> x.y % 32;  // from none to 32 bits
   return {static_cast<uint32_t>(__popc(few)) << 8 | static_cast<uint32_t>(__clz(static_cast<int>(few))),
@@ -252,6 +267,21 @@ __device__ uint2 bfind(uint4 x) {
 }
 __device__ uint2 products(uint4 x) {
   return {__umulhi(x.x, x.y), static_cast<uint32_t>(__mulhi(static_cast<int>(x.x), static_cast<int>(x.y)))};
+}
+
+/// Divisors of all sizes, and none of them 0.
+__device__ uint2 quotients(uint4 x) {
+  const uint32_t divisor = x.y >> x.z % 32 | 1;
+  return {x.x / divisor, static_cast<uint32_t>(static_cast<int>(x.x) / static_cast<int>(divisor))};
+}
+__device__ uint2 remainders(uint4 x) {
+  const uint32_t divisor = x.y >> x.z % 32 | 1;
+  return {x.x % divisor, static_cast<uint32_t>(static_cast<int>(x.x) % static_cast<int>(divisor))};
+}
+__device__ uint2 wide_quotient(uint4 x) {
+  const auto dividend = static_cast<int64_t>(uint64_t{x.y} << 32 | x.x),
+             divisor = int64_t{static_cast<int>(x.z)} << x.w % 20 | 1;
+  return words(static_cast<uint64_t>(dividend / divisor));
 }
 
 template <uint2 (*apply)(uint4), int operands>
@@ -298,6 +328,8 @@ constexpr Launcher kInstructions[] = {
     of<maximum, 2>("max.f32", Operands::Floats, kNumbers),
     of<sign_of, 2>("copysign.f32", Operands::Floats),
     of<fma_f64, 4>("fma.rn.f64", Operands::Doubles),
+    of<div_f64, 4>("div.rn.f64", Operands::Doubles),
+    of<sqrt_f64, 2>("sqrt.rn.f64", Operands::Doubles),
     of<to_int_nearest, 1>("cvt.rni.s32.f32", Operands::Floats),
     of<to_int_zero, 1>("cvt.rzi.s32.f32", Operands::Floats),
     of<to_int_down, 1>("cvt.rmi.s32.f32", Operands::Floats),
@@ -307,6 +339,7 @@ constexpr Launcher kInstructions[] = {
     of<round_even, 1>("cvt.rni.f32.f32", Operands::Floats, kNumbers),
     of<saturate, 1>("cvt.sat.f32.f32", Operands::Floats),
     of<from_int, 1>("cvt.rn.f32.s32", Operands::Bits),
+    of<double_from_int, 1>("cvt.rn.f64.s32", Operands::Bits),
     of<from_long, 2>("cvt.rn.f32.u64", Operands::Bits),
     of<from_double, 2>("cvt.rn.f32.f64", Operands::Doubles),
     of<to_double, 1>("cvt.f64.f32", Operands::Units),
@@ -317,9 +350,13 @@ constexpr Launcher kInstructions[] = {
     of<shf, 3>("shf.b32", Operands::Bits),
     of<bfe, 3>("bfe.b32", Operands::Bits),
     of<bfi, 4>("bfi.b32", Operands::Bits),
+    of<bfi_wide, 4>("bfi.b64", Operands::Bits),
     of<counts, 2>("popc_clz_brev.b32", Operands::Bits),
     of<bfind, 2>("bfind.u32", Operands::Bits),
     of<products, 2>("mul.hi.b32", Operands::Bits),
+    of<quotients, 3>("div.b32", Operands::Bits),
+    of<remainders, 3>("rem.b32", Operands::Bits),
+    of<wide_quotient, 4>("div.s64", Operands::Bits),
 };
 
 }  // namespace

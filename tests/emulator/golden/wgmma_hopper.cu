@@ -9,9 +9,9 @@ namespace {
 using namespace kernels::cuda;  // NOLINT
 
 constexpr int kRowBytes = 128, kDepth = 16, kSteps = 2;
-/// Wide products keep one of five accumulators: of both halves of all rows.
+/// Wide products keep one of three or five accumulators: of both halves of all rows.
 constexpr int kept(int columns) {
-  return columns <= 64 ? 1 : 5;
+  return columns < 64 ? 1 : columns == 64 ? 3 : 5;
 }
 constexpr int words_out(int columns) {
   return (columns / 2 + kept(columns) - 1) / kept(columns) * kThreads;
