@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "bench/cards/prediction.h"
 #include "bench/cards/ptxas.h"
@@ -60,7 +61,20 @@ std::vector<std::string> counts(const KernelWork& work) {
           cell(work.memory_bytes * 1e-6)};
 }
 
-std::vector<std::string> kernel_row(const std::string& name, const KernelWork& work, const Table& ptxas) {
+/// What a case's kernels do, on each of kMachines: their grids may follow its multiprocessors.
+using Counts = std::array<std::vector<KernelWork>, std::size(kMachines)>;
+
+/// The same kernel on another machine; null where the operation takes others there.
+const KernelWork* find(const std::vector<KernelWork>& kernels, const KernelWork& kernel) {
+  for (const KernelWork& each : kernels) {
+    if (each.kernel == kernel.kernel && each.threads == kernel.threads) return &each;
+  }
+  return nullptr;
+}
+
+/// Of a kernel on the first machine, of which the counts are.
+std::vector<std::string> kernel_row(const std::string& name, const KernelWork& work, const Counts& counted,
+                                    const Table& ptxas) {
   std::vector<std::string> row = {name,
                                   work.kernel,
                                   std::to_string(work.launches),
@@ -69,10 +83,17 @@ std::vector<std::string> kernel_row(const std::string& name, const KernelWork& w
                                   std::to_string(work.shared_bytes)};
   for (std::string& each : counts(work)) row.push_back(std::move(each));
   row.push_back("-");
-  for (const Machine& machine : kMachines) {
-    const Clocks clocks = predict(work, machine);
-    row.push_back(std::to_string(resident_warps(
-        work.threads, registers_of(ptxas, work.kernel, machine.architecture), work.shared_bytes, machine)));
+  for (size_t m = 0; m < counted.size(); ++m) {
+    const Machine& machine = kMachines[m];
+    const KernelWork* here = find(counted[m], work);
+    if (here == nullptr) {
+      row.insert(row.end(), 4 + std::size(kResources), "-");
+      continue;
+    }
+    const Clocks clocks = predict(*here, machine);
+    row.push_back(
+        std::to_string(resident_warps(here->threads, registers_of(ptxas, here->kernel, machine.architecture),
+                                      here->shared_bytes, machine)));
     for (const double each : clocks.of) row.push_back(cell(each));
     row.push_back(kResources[clocks.bound()]);
     row.push_back(cell(clocks.most() / machine.clock_hz * 1e6));
@@ -88,16 +109,16 @@ KernelWork sum_of(const std::vector<KernelWork>& kernels) {
 }
 
 /// Kernels follow each other: their times add up, and the case is bound by what bounds most of its time.
-std::vector<std::string> case_row(const std::string& name, const Work& work,
-                                  const std::vector<KernelWork>& kernels) {
-  const KernelWork sum = sum_of(kernels);
+std::vector<std::string> case_row(const std::string& name, const Work& work, const Counts& counted) {
+  const KernelWork sum = sum_of(counted[0]);
   std::vector<std::string> row = {name, "all", std::to_string(sum.launches), "-", "-", "-"};
   for (std::string& each : counts(sum)) row.push_back(std::move(each));
   row.push_back(cell(work.bytes * 1e-6));
-  for (const Machine& machine : kMachines) {
+  for (size_t m = 0; m < counted.size(); ++m) {
+    const Machine& machine = kMachines[m];
     Clocks all, bounds;
     double most = 0;
-    for (const KernelWork& kernel : kernels) {
+    for (const KernelWork& kernel : counted[m]) {
       const Clocks clocks = predict(kernel, machine);
       for (size_t i = 0; i < all.of.size(); ++i) all.of[i] += clocks.of[i];
       bounds.of[clocks.bound()] += clocks.most();
@@ -133,12 +154,35 @@ std::vector<std::string> waste_of(const std::string& name, const Work& work,
   return lines;
 }
 
+/// Runs a case on an emulated device of so many multiprocessors.
+std::vector<KernelWork> count(const Case& each, int multiprocessors) {
+  emulator::Device& device = emulator::Device::instance();
+  device.options.multiprocessors = multiprocessors;
+  Arrays arrays;
+  WorkCollector collector;
+  const Work work = each.make(arrays);
+  device.on_launch = [&](const emulator::Launch& launch) { collector.add(launch); };
+  work.run(nullptr);
+  device.on_launch = nullptr;
+  const std::string fault = device.take_report();
+  if (!fault.empty()) throw Error(ExitCode::Bug, each.name + ": " + fault);
+  return collector.kernels();
+}
+
+/// Grids of products are those of their tiles, on any device.
+Counts count(const Case& each, const Work& work) {
+  Counts counted;
+  for (size_t m = 0; m < counted.size(); ++m) {
+    counted[m] = m > 0 && work.flops > 0 ? counted[0] : count(each, kMachines[m].multiprocessors);
+  }
+  return counted;
+}
+
 }  // namespace
 
 CardReport make_card(const std::vector<Case>& cases, const Table& ptxas) {
   emulator::Device& device = emulator::Device::instance();
   device.options.count_requests = device.options.sample_blocks = true;
-  device.options.multiprocessors = kMachines[0].multiprocessors;
   CardReport report;
   report.table.comments = {
       "# A prediction: counted in the emulator, at the documented rates of the devices. Nothing here was "
@@ -148,20 +192,13 @@ CardReport make_card(const std::vector<Case>& cases, const Table& ptxas) {
   for (const Case& each : cases) {
     Arrays arrays;
     const Work work = each.make(arrays);
-    WorkCollector collector;
-    device.on_launch = [&](const emulator::Launch& launch) { collector.add(launch); };
-    work.run(nullptr);
-    const std::string fault = device.take_report();
-    if (!fault.empty()) throw Error(ExitCode::Bug, each.name + ": " + fault);
-    for (const KernelWork& kernel : collector.kernels()) {
-      report.table.rows.push_back(kernel_row(each.name, kernel, ptxas));
+    const Counts counted = count(each, work);
+    for (const KernelWork& kernel : counted[0]) {
+      report.table.rows.push_back(kernel_row(each.name, kernel, counted, ptxas));
     }
-    report.table.rows.push_back(case_row(each.name, work, collector.kernels()));
-    for (std::string& line : waste_of(each.name, work, collector.kernels())) {
-      report.wasted.push_back(std::move(line));
-    }
+    report.table.rows.push_back(case_row(each.name, work, counted));
+    for (std::string& line : waste_of(each.name, work, counted[0])) report.wasted.push_back(std::move(line));
   }
-  device.on_launch = nullptr;
   return report;
 }
 
