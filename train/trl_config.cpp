@@ -259,6 +259,8 @@ Json parse_object(std::string_view text, const std::string& source) {
   } catch (const Json::parse_error& error) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
     fail(ExitCode::BadConfig, "{}:{}: is not JSON", source, 1 + std::count(text.begin(), end, '\n'));
+  } catch (const Json::exception&) {
+    fail(ExitCode::BadConfig, "{}: holds a number beyond the range of doubles", source);
   }
   if (!json.is_object())
     fail(ExitCode::BadConfig, "{}:1: must be a JSON object of KTOConfig's arguments", source);
