@@ -35,7 +35,7 @@ class SafetensorsFile {
 
 /// model.safetensors of a folder, or else the shards that model.safetensors.index.json names.
 /// Throws: Error(MissingInput) with neither, Error(BadData) where index and shards disagree or the index
-/// names anything but a file in the folder.
+/// names anything but a file in the folder, or a link to one in the store of a Hugging Face cache.
 std::vector<SafetensorsFile> open_safetensors_folder(const std::filesystem::path& folder);
 
 /// A tensor to write. It is asked for its bytes piece by piece, so that no second copy of it is needed.

@@ -17,7 +17,8 @@ struct Range {
 };
 
 /// A regular expression in Oniguruma's Ruby syntax over UTF-8, as Hugging Face tokenizers uses it. The work a
-/// match may take is bounded by the text's length; what exceeds it is an error, not an endless search.
+/// match may take, and the time for a text, are bounded by the text's length; what exceeds it is an error,
+/// not an endless search. \\G, which ties a match to where a search begins, is refused.
 class Regex {
  public:
   /// `source` names the pattern's origin in errors. Throws: Error(BadData).

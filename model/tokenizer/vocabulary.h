@@ -13,9 +13,9 @@ namespace prospect::tokenization {
 /// Tokens and ids, the model's and the added ones together.
 class Vocabulary {
  public:
-  /// Throws: Error(BadData) for an id given twice, or an added token whose id is not the one that Hugging
-  /// Face gives it: its id in the model's vocabulary, otherwise the next after that vocabulary and the tokens
-  /// before.
+  /// Throws: Error(BadData) for an id given twice or far beyond the number of tokens, or an added token whose
+  /// id is not the one that Hugging Face gives it: its id in the model's vocabulary, otherwise the next after
+  /// that vocabulary and the tokens before.
   explicit Vocabulary(const Definition& definition);
   Vocabulary(const Vocabulary&) = delete;
   Vocabulary& operator=(const Vocabulary&) = delete;
