@@ -101,7 +101,7 @@ TEST(Guards, WarnOfRewardsThatFallTogether) {
   const auto warnings = warnings_of(guards, 1, 100, fall(0.9));
   ASSERT_EQ(warnings.size(), 1u);
   expect_words(warnings[0],
-               {"less likely together (rewards -2.", "lower --learning-rate", "raise --beta (0.1)"});
+               {"less likely together (rewards -3.", "lower --learning-rate", "raise --beta (0.1)"});
   Guards apart(kOptions);
   EXPECT_TRUE(warnings_of(apart, 1, 100, fall(-0.1)).empty()) << "desirable rows rise";
   Guards once(kOptions);
