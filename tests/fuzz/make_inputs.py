@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/fuzz/inputs/<target>/sound-*: small sound files that mutations start from. What else lies there was
-found to break a reader, and is named after that. Needs the standard library only.
+"""Writes tests/fuzz/inputs/<target>/sound-*: small sound files that mutations start from, and some of the others, which
+broke a reader once and are named after how. Needs the standard library only.
   tests/fuzz/make_inputs.py"""
 
 import json
@@ -28,9 +28,13 @@ GGUF_LAYER = {
 
 
 def write(target, name, content):
+    write_broken(target, f"sound-{name}", content)
+
+
+def write_broken(target, name, content):
     folder = ROOT / target
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"sound-{name}").write_bytes(content.encode() if isinstance(content, str) else content)
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def count(shape):
@@ -87,17 +91,17 @@ def gguf_value(value):
 
 
 def gguf(values, tensors):
-    """tensors: (name, our shape, type, bytes)."""
+    """tensors: (name, our shape, type, number of bytes, or the bytes)."""
     text = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
     for key, value in values.items():
         text += gguf_text(key) + gguf_value(value)
     data = b""
-    for name, shape, kind, size in tensors:
+    for name, shape, kind, content in tensors:
         text += gguf_text(name) + struct.pack("<I", len(shape))
         text += b"".join(struct.pack("<Q", size) for size in reversed(shape)) + struct.pack("<IQ", kind, len(data))
-        data += bytes(i % 64 for i in range(size))
+        data += content if isinstance(content, bytes) else bytes(i % 64 for i in range(content))
         data += bytes(-len(data) % 32)
-    return text + bytes(-len(text) % 32) + data
+    return text + (bytes(-len(text) % 32) + data if tensors else b"")
 
 
 def write_gguf():
@@ -115,11 +119,13 @@ def write_gguf():
     f16 = [(names[name], shape, 1 if len(shape) > 1 else 0, count(shape) * (2 if len(shape) > 1 else 4))
            for name, shape in model_shapes().items()]
     write("gguf", "model", gguf(values, f16))
-    divisors = [("rope_freqs.weight", [HIDDEN // 2], 0, 2 * HIDDEN)]
+    divisors = [("rope_freqs.weight", [HIDDEN // 2], 0, struct.pack("<4f", 1, 1, 1, 1))]
     write("gguf", "divisors", gguf(values, f16 + divisors))
     blocks = [("q8", [1, 32], 8, 34), ("q4", [1, 32], 2, 18), ("q41", [1, 32], 3, 20), ("f64", [2], 28, 16)]
     keys = {"general.alignment": 32, "list": [1, 2], "numbers": [1.5], "flag": False, "tokenizer.ggml.tokens": ["a"]}
     write("gguf", "types", gguf(keys, blocks))
+    huge = gguf_text("t") + struct.pack("<IQQQIQ", 3, 0, 2**62, 2**62, 0, 0)
+    write_broken("gguf", "zero-size-before-overflow", b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + huge + bytes(64))
     write("gguf", "empty", gguf({"general.architecture": "qwen2"}, []))
 
 
@@ -148,6 +154,9 @@ def write_tokenizer():
     config = json.dumps({"bos_token": "<s>", "eos_token": {"content": "<s>"}, "add_bos_token": True})
     write("tokenizer", "byte-level", tokenizer(None))
     write("tokenizer", "split", tokenizer(split, unk_token="<s>", fuse_unk=True) + "\0" + config + "\0<s> ab <s>")
+    split["pretokenizers"][0]["pattern"]["Regex"] = "x|a(?<=\\Kxa)"
+    write_broken("tokenizer", "match-before-the-one-before", tokenizer(split) + "\0\0xa")
+    split["pretokenizers"][0]["pattern"]["Regex"] = "\\s+"
     write("tokenizer", "whole", tokenizer(split, ignore_merges=True) + "\0\0ab ab")
 
 
@@ -175,6 +184,7 @@ def write_text():
     rows = [row, row | {"label": 0, "id": {"a": [1, None]}}]
     write("rows", "labels", "\ufeff" + "\n".join(json.dumps(row) for row in rows) + "\r\n\n")
     write("rows", "pairs", json.dumps({"prompt": "", "chosen": "x\\", "rejected": "\ud83d\ude00"}) + "\n")
+    write_broken("toml", "delete-character", 'model = "\\u007f"\n')
     write("toml", "options", 'model = "m"  # a comment\ndata = \'d\'\nout = """o"""\nobjective = "kto"\n'
                              "beta = 1e-1\nmax_steps = 0x10\nresume = false\nlearning_rate = inf\n")
     write("toml", "tables", '[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]\n[[e]]\n"f".g = -1_0\n')
@@ -192,8 +202,10 @@ def write_logps():
 
 
 def write_manifest():
-    state = {"name": "state.json", "bytes": 2, "xxh3_128": "0" * 32}
-    values = {"name": "values.bin", "bytes": 16, "xxh3_128": "0" * 32, "dtype": "F32", "shape": [2, 2]}
+    """Of the files that checkpoint_fuzz.cpp writes; it also puts in the manifest's own checksum."""
+    state = {"name": "state.json", "bytes": 2, "xxh3_128": "dc7048f8f8747f561349cde127705c16"}
+    values = {"name": "values.bin", "bytes": 16, "xxh3_128": "2babafcad3709c7ce3b3073547aa9dc3",
+              "dtype": "F32", "shape": [2, 2]}
     write("checkpoint", "manifest", json.dumps({"format": 1, "step": 3, "files": [state, values]}, indent=1))
 
 
