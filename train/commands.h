@@ -13,7 +13,7 @@ struct ScoreOptions {
   double beta = 0.1;
   int64_t max_length = 0;
   std::string dtype = "f32";
-  int64_t micro_batch_tokens = 1024;
+  int64_t micro_batch_tokens = 512;
   int64_t threads = 0;
 };
 
@@ -32,7 +32,7 @@ struct GenerateOptions {
 struct InspectOptions {
   std::string model, data;
   int64_t max_length = 1024;
-  int64_t micro_batch_tokens = 1024;
+  int64_t micro_batch_tokens = 512;
   bool gradient_checkpointing = false;
   std::string dtype = "f32";
 };

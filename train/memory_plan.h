@@ -10,7 +10,7 @@ namespace prospect {
 
 struct MemoryPlanOptions {
   DType dtype = DType::F32;
-  int64_t micro_batch_tokens = 1024;
+  int64_t micro_batch_tokens = 512;
   bool gradient_checkpointing = false;
   bool reference = true;                       ///< whether the objective has one
   const ModelConfig* own_reference = nullptr;  ///< a reference that is another model than the policy

@@ -45,7 +45,7 @@ struct TrainOptions {
   int64_t save_total_limit = 2;
 
   std::string dtype = "f32";
-  int64_t micro_batch_tokens = 1024;
+  int64_t micro_batch_tokens = 512;
   bool gradient_checkpointing = false;
   int64_t threads = 0;
   double memory_gib = 0;
