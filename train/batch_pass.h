@@ -31,7 +31,7 @@ class BatchPass {
   struct Options {
     Objective objective{};
     int64_t max_length = 1024;
-    int64_t micro_batch_tokens = 512;
+    int64_t micro_batch_tokens = kMicroBatchTokens;
     bool gradient_checkpointing = false;
     bool dropout = false;
     uint64_t seed = 0;

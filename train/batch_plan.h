@@ -67,6 +67,9 @@ class BatchPlan {
   std::vector<int64_t> order_;  ///< of ordered_epoch_
 };
 
+/// The tokens that are in memory at a time, unless --micro-batch-tokens says otherwise.
+inline constexpr int64_t kMicroBatchTokens = 512;
+
 /// Indices into the lengths that were split.
 using MicroBatch = std::vector<int64_t>;
 

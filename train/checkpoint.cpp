@@ -173,13 +173,16 @@ void Checkpoint::load(std::span<const NamedTensor> tensors) const {
 
 std::optional<Checkpoint> latest_checkpoint(const FileSystem& system, const fs::path& folder,
                                             const std::function<void(const std::string&)>& report) {
+  std::optional<Error> unreadable;
   for (const int64_t step : steps_in(folder)) {
     try {
       return std::optional<Checkpoint>(std::in_place, folder / folder_name(step), system);
     } catch (const Error& error) {
       report(one_line(fmt::format("{}: passed over: {}", folder_name(step), error.what())));
+      if (error.code() == ExitCode::IoFailure && !unreadable) unreadable = error;
     }
   }
+  if (unreadable) throw *unreadable;
   return std::nullopt;
 }
 

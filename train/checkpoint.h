@@ -52,6 +52,7 @@ class Checkpoint {
 };
 
 /// The newest sound checkpoint in FOLDER, if there is one; `report` is told why newer ones were passed over.
+/// Throws: Error(IoFailure) if none is sound but one could not be read: it may be, once the disk lets it.
 std::optional<Checkpoint> latest_checkpoint(const FileSystem& system, const std::filesystem::path& folder,
                                             const std::function<void(const std::string&)>& report);
 

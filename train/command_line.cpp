@@ -16,11 +16,6 @@ namespace prospect {
 
 namespace {
 
-std::string with_dashes(std::string name) {
-  std::replace(name.begin(), name.end(), '_', '-');
-  return name;
-}
-
 /// Every train option as --name-with-dashes; a flag also as --no-name.
 void add_train_options(CLI::App& command, TrainOptions& options, std::string& config) {
   command

@@ -4,6 +4,7 @@
 
 #include "engine/dtype.h"
 #include "engine/file_system.h"
+#include "train/batch_plan.h"
 #include "train/options.h"
 
 namespace prospect {
@@ -13,7 +14,7 @@ struct ScoreOptions {
   double beta = 0.1;
   int64_t max_length = 0;
   std::string dtype = "f32";
-  int64_t micro_batch_tokens = 512;
+  int64_t micro_batch_tokens = kMicroBatchTokens;
   int64_t threads = 0;
 };
 
@@ -32,7 +33,7 @@ struct GenerateOptions {
 struct InspectOptions {
   std::string model, data;
   int64_t max_length = 1024;
-  int64_t micro_batch_tokens = 512;
+  int64_t micro_batch_tokens = kMicroBatchTokens;
   bool gradient_checkpointing = false;
   std::string dtype = "f32";
 };

@@ -153,8 +153,7 @@ std::string Guards::collapse(const StepSigns& signs) const {
   return fmt::format(
       "the model has collapsed: for {:.0f} steps {:.0f} % of the desirable rows have been so improbable "
       "(reward {:.3g}, z0 {:.3g} nats) that the gradient is gone (norm {:.2g}, {:.2g} at the start); start "
-      "again with a "
-      "lower --learning-rate (now {:.3g})",
+      "again with a lower --learning-rate (now {:.3g})",
       collapsed_steps_, 100 * signs.lost / signs.chosen_rows, options_.beta * *signs.chosen, signs.z0,
       signs.grad_norm, start_norm_, options_.learning_rate);
 }

@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "model/config.h"
+#include "train/batch_plan.h"
 
 namespace prospect {
 
 struct MemoryPlanOptions {
   DType dtype = DType::F32;
-  int64_t micro_batch_tokens = 512;
+  int64_t micro_batch_tokens = kMicroBatchTokens;
   bool gradient_checkpointing = false;
   bool reference = true;                       ///< whether the objective has one
   const ModelConfig* own_reference = nullptr;  ///< a reference that is another model than the policy

@@ -12,8 +12,6 @@ namespace {
 
 using S = Statistics;
 
-constexpr double kMostCounted = 9007199254740992;  // 2^53: doubles count no further
-
 /// rewards, log-probabilities and logits of the rows of one label.
 void add_label_metrics(Metrics& out, const std::string& label, const Statistics& sums, double beta,
                        S::Field rows, S::Field ratio, S::Field logp, S::Field logit, S::Field tokens) {
@@ -106,6 +104,7 @@ void MetricsWindow::add(const StepRecord& step) {
 }
 
 Metrics MetricsWindow::metrics(double beta) const {
+  if (empty()) return {};
   const auto steps = static_cast<double>(steps_), groups = static_cast<double>(groups_);
   Metrics out{{"loss", loss_ / steps}, {"kl", z0_ / groups}};
   for (const auto& metric : mean_of_ratios(parts_, beta)) out.push_back(metric);

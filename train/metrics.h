@@ -16,6 +16,9 @@ namespace prospect {
 /// Names and values in the order in which they are written.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
+/// Doubles count no further.
+inline constexpr double kMostCounted = 0x1p53;
+
 /// What a loss group of a step reports (train/batch_plan.h).
 struct GroupRecord {
   Statistics statistics;
@@ -49,7 +52,7 @@ class MetricsWindow {
   void clear() { *this = MetricsWindow(averaging_); }
   bool empty() const { return steps_ == 0; }
   /// loss, kl, rewards/{chosen,rejected,margins,accuracies}, logps/*, logits/*, entropy, guards/saturated,
-  /// guards/lost, kl/raw, kl/se, grad_norm.
+  /// guards/lost, kl/raw, kl/se, grad_norm; of an empty window nothing.
   Metrics metrics(double beta) const;
   double tokens() const;
   /// All numbers of the window, for a checkpoint between two lines; restore() takes them back. `source`

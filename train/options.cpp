@@ -88,9 +88,7 @@ void require_paths_as_text(const TrainOptions& options) {
   visit_options(options, [](const char* name, const auto& field, const char* kind, const char*) {
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::string>) {
       if (std::string_view(kind) == "NAME" || field.empty()) return;
-      std::string option = name;
-      std::replace(option.begin(), option.end(), '_', '-');
-      require_that(tokenization::is_valid_utf8(std::filesystem::absolute(field).string()), option,
+      require_that(tokenization::is_valid_utf8(std::filesystem::absolute(field).string()), with_dashes(name),
                    "its path is not valid UTF-8");
     }
   });

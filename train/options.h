@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <string>
+
+#include "train/batch_plan.h"
 
 namespace prospect {
 
@@ -45,7 +48,7 @@ struct TrainOptions {
   int64_t save_total_limit = 2;
 
   std::string dtype = "f32";
-  int64_t micro_batch_tokens = 512;
+  int64_t micro_batch_tokens = kMicroBatchTokens;
   bool gradient_checkpointing = false;
   int64_t threads = 0;
   double memory_gib = 0;
@@ -125,6 +128,12 @@ void visit_options(Options& options, const Visit& visit) {
         "keep block inputs only and run blocks twice: less memory, a third slower");
   visit("threads", options.threads, "N", "CPU threads; 0: all");
   visit("memory_gib", options.memory_gib, "X", "refuse to use more memory than this; 0: no limit");
+}
+
+/// What stands after the -- of an option on the command line: its name with dashes for underscores.
+inline std::string with_dashes(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
 }
 
 /// Sets fields from a TOML text (train/trl_config.h does so from the JSON of a KTOConfig). Throws:

@@ -6,10 +6,16 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "engine/one_line.h"
+
 namespace prospect {
 
 namespace {
 constexpr int64_t kWidth = 24;
+}
+
+void print_warning(std::string_view text) {
+  fmt::print(stderr, "prospect: warning: {}\n", one_line(text));
 }
 
 Progress::Progress(std::string title, int64_t done, int64_t total)
@@ -41,7 +47,7 @@ void Progress::line(const std::string& text) {
 
 void Progress::warn(const std::string& text) {
   erase();
-  fmt::print(stderr, "prospect: warning: {}\n", text);
+  print_warning(text);
   draw(note_);
 }
 

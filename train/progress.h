@@ -3,8 +3,12 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace prospect {
+
+/// Prints "prospect: warning: ..." on standard error, in one line whatever the text quotes from a file.
+void print_warning(std::string_view text);
 
 /// Shows how far a run is and how long it still takes: a bar that redraws itself on a terminal, nothing
 /// otherwise (the lines of metrics tell it there).
@@ -19,7 +23,7 @@ class Progress {
   void advance(int64_t done, const std::string& note = "");
   /// Prints a line; a bar on the terminal moves below it.
   void line(const std::string& text);
-  /// The same for a warning, on standard error.
+  /// The same for a warning (print_warning).
   void warn(const std::string& text);
   /// "1h02m", "3m05s", "12s"
   static std::string duration(double seconds);

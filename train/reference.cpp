@@ -8,7 +8,6 @@
 #include <exception>
 #include <mutex>
 
-#include "engine/one_line.h"
 #include "engine/program.h"
 #include "kernels/common/check.h"
 #include "kernels/common/parallel.h"
@@ -27,10 +26,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kLimitBytes = int64_t{4} << 30;  // of the user's own folder
-
-void warn(const std::string& text) {
-  fmt::print(stderr, "prospect: warning: {}\n", one_line(text));
-}
 
 /// The folder that --reference-cache means; empty for none.
 fs::path cache_folder(const std::string& option) {
@@ -61,7 +56,7 @@ std::optional<Hash128> own_digest() {
   try {
     return program_digest();
   } catch (const Error& error) {
-    warn(fmt::format("{}; the reference's log-probabilities cannot be kept", error.what()));
+    print_warning(fmt::format("{}; the reference's log-probabilities cannot be kept", error.what()));
     return std::nullopt;
   }
 }
@@ -70,7 +65,7 @@ ReferenceCache::Options cache_options(const TrainOptions& options, const ModelCo
                                       const FileSystem& system) {
   ReferenceCache::Options cache{.dtype = compute_dtype(parse_dtype(options.dtype)),
                                 .limit_bytes = options.reference_cache == "auto" ? kLimitBytes : 0,
-                                .warn = warn,
+                                .warn = print_warning,
                                 .system = system};
   const fs::path folder = cache_folder(options.reference_cache);
   const std::optional<Hash128> program = folder.empty() ? std::nullopt : own_digest();

@@ -16,8 +16,9 @@ struct ResumePoint {
 
 /// The newest complete checkpoint in the run's folder; nothing for a run that was interrupted before its
 /// first. Cleans up what an interrupted save left there. Throws: Error(MissingInput) if the run ended without
-/// a checkpoint, Error(BadData) if there are only broken ones or its state is, Error(BadConfig) if
-/// the data, the dtype or the options that plan its steps are not those it was made with.
+/// a checkpoint, Error(IoFailure) if none can be read, Error(BadData) if there are only broken ones or its
+/// state is, Error(BadConfig) if the data, the dtype or the options that plan its steps are not those it was
+/// made with.
 std::optional<ResumePoint> point_to_resume(const TrainOptions& options, const Corpus& corpus,
                                            const FileSystem& system);
 

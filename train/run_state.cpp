@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "model/json_text.h"
+#include "train/metrics.h"
 
 namespace prospect {
 
@@ -16,7 +17,6 @@ constexpr int64_t kFormat = 1;
 constexpr int64_t kMostSteps = std::numeric_limits<int32_t>::max();
 constexpr size_t kMostStateBytes = 64 << 20;
 constexpr size_t kMostGuardNumbers = 64;
-constexpr double kMostTokens = 9007199254740992;  // 2^53: beyond it a double no longer counts
 constexpr std::array<std::string_view, 8> kFields = {"format", "step",   "skipped",     "tokens_seen",
                                                      "window", "guards", "data_digest", "options"};
 
@@ -110,7 +110,7 @@ RunState parse_run_state(std::string_view text, const std::string& path) {
   format.require(format.value == kFormat, fmt::format("must be {}", kFormat));
   RunState state{.step = field("step").integer(kMostSteps),
                  .skipped = field("skipped").integer(kMostSteps),
-                 .tokens_seen = field("tokens_seen").amount(kMostTokens),
+                 .tokens_seen = field("tokens_seen").amount(kMostCounted),
                  .window = field("window").numbers(),
                  .guards = field("guards").numbers(),
                  .data_digest = 0,

@@ -29,8 +29,8 @@ struct Statistics {
     kRejectedLogp,
     kRejectedLogit,
     kRejectedTokens,
-    kSaturated,  ///< rows with |beta (log-ratio - z0)| above kSaturation: their slope is below 7 % of its
-                 ///< most
+    kSaturated,  ///< rows with |beta (log-ratio - z0)| above kSaturation: their slope is below 7.1 % of
+                 ///< its most
     kLost,       ///< desirable rows with beta (log-ratio - z0) below -kLoss: a slope of 0.02 % of its most
     kUnsound,    ///< rows with a number that is not finite
     kFields

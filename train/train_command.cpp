@@ -5,6 +5,7 @@
 #include "train/balance.h"
 #include "train/commands.h"
 #include "train/memory_plan.h"
+#include "train/progress.h"
 #include "train/resume.h"
 #include "train/trainer.h"
 
@@ -90,7 +91,7 @@ void warn_of_imbalance(const TrainOptions& options, const Examples& examples) {
   if (options.objective == "lm") return;
   const std::string warning =
       balance_warning(examples, {options.desirable_weight, options.undesirable_weight});
-  if (!warning.empty()) fmt::print(stderr, "prospect: warning: {}\n", warning);
+  if (!warning.empty()) print_warning(warning);
 }
 
 }  // namespace

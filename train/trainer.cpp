@@ -66,6 +66,11 @@ Guards::Options guard_options(const TrainOptions& options) {
               options.compat == "trl" ? "--per-device-train-batch-size" : "--gradient-accumulation-steps"};
 }
 
+/// The rows behind numbers that are not finite; all of the step where none has one of its own, but their sum.
+std::span<const int64_t> suspects(const StepRecord& record, const StepPlan& plan) {
+  return record.unsound.empty() ? plan.examples : record.unsound;
+}
+
 /// Without a reference there is nothing to report about it.
 Metrics metrics_of(const MetricsWindow& window, const TrainOptions& options) {
   Metrics metrics = window.metrics(options.beta);
@@ -134,7 +139,7 @@ void Trainer::run() {
 std::string Trainer::step(const StepPlan& plan, double learning_rate, Progress& progress) {
   StepRecord record = pass_.train(inputs_.corpus.examples.list, plan);
   ++done_;
-  if (!record.sound()) return skip("loss", record.unsound, progress);
+  if (!record.sound()) return skip("loss", suspects(record, plan), progress);
   const Optimizer::StepResult result = optimizer_.step(learning_rate, options_.max_grad_norm);
   if (!result.finite) return skip("gradient", plan.examples, progress);
   record.grad_norm = result.grad_norm;
@@ -158,9 +163,10 @@ std::string Trainer::skip(const char* what, std::span<const int64_t> examples, P
   progress.advance(done_, "skipped");
   if (skipped_ > options_.max_skipped_steps) {
     return fmt::format(
-        "{}; {} steps were skipped before, as many as --max-skipped-steps allows; look at these "
-        "rows, or lower --learning-rate",
-        text, skipped_ - 1);
+        "{}; {} steps were skipped before, as many as --max-skipped-steps allows. Look at these rows; start "
+        "again without them or with a lower --learning-rate, or go on after this step with: prospect train "
+        "--out {} --resume --max-skipped-steps {}",
+        text, skipped_ - 1, options_.out, 2 * skipped_);
   }
   progress.warn(
       fmt::format("{}; the step is skipped, {} of at most {}", text, skipped_, options_.max_skipped_steps));
@@ -200,7 +206,7 @@ void Trainer::evaluate(MetricsLog& log, Progress& progress) {
     if (!evaluation.record.sound()) {
       progress.warn(
           fmt::format("step {}: not evaluated, since the loss of held-out rows is not a finite number: {}",
-                      done_, name_rows(held_out, evaluation.record.unsound)));
+                      done_, name_rows(held_out, suspects(evaluation.record, batch))));
       return;
     }
     window.add(evaluation.record);

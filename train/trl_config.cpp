@@ -254,13 +254,18 @@ void require_fixed(const Entry& entry, const std::vector<Json>& allowed) {
 
 Json parse_object(std::string_view text, const std::string& source) {
   Json json;
+  std::string at = source;  // "file key" of the key that is being read
+  const auto follow_keys = [&](int depth, Json::parse_event_t event, const Json& key) {
+    if (depth == 1 && event == Json::parse_event_t::key) at = source + " " + key.get<std::string>();
+    return true;
+  };
   try {
-    json = Json::parse(text);
+    json = Json::parse(text, follow_keys);
   } catch (const Json::parse_error& error) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
     fail(ExitCode::BadConfig, "{}:{}: is not JSON", source, 1 + std::count(text.begin(), end, '\n'));
   } catch (const Json::exception&) {
-    fail(ExitCode::BadConfig, "{}: holds a number beyond the range of doubles", source);
+    fail(ExitCode::BadConfig, "{}: holds a number beyond the range of doubles", at);
   }
   if (!json.is_object())
     fail(ExitCode::BadConfig, "{}:1: must be a JSON object of KTOConfig's arguments", source);

@@ -239,6 +239,31 @@ TEST(LatestCheckpoint, PassesOverBrokenOnesAndSaysWhy) {
   EXPECT_TRUE(reports[2].ends_with("state.json: its checksum is not the manifest's")) << reports[2];
 }
 
+/// What latest_checkpoint says with a file system that fails in this way; "" where it finds one.
+std::string why_unreadable(const fs::path& folder, const char* fault) {
+  try {
+    latest_checkpoint(FileSystem(Fault::parse(fault)), folder, [](const std::string&) {});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::IoFailure);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(LatestCheckpoint, IsAnIoFailureWhereNoneIsSoundAndOneCouldNotBeRead) {
+  const TemporaryFolder folder;
+  for (const int64_t step : {5, 10, 15}) save(folder.path(), step);
+  fs::remove(folder / "step-00000015/values.bin");
+  EXPECT_NE(why_unreadable(folder.path(), "open:EACCES:1+").find("step-00000015/manifest.json: cannot open"),
+            std::string::npos);
+  EXPECT_EQ(why_unreadable(folder.path(), "open:EIO:1"), "") << "only the newest cannot be read";
+  fs::remove(folder / "step-00000005/values.bin");
+  fs::remove(folder / "step-00000010/values.bin");
+  EXPECT_NE(why_unreadable(folder.path(), "read:EIO:2").find("step-00000010/manifest.json: cannot read"),
+            std::string::npos);
+  EXPECT_FALSE(latest_checkpoint({}, folder.path(), [](const std::string&) {}).has_value()) << "all broken";
+}
+
 TEST(SaveCheckpoint, LeavesNothingWhenItFailsAndTheEarlierOneStays) {
   const TemporaryFolder folder;
   save(folder.path(), 1);

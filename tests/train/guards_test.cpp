@@ -197,11 +197,15 @@ TEST(Guards, AfterACheckpointAreAsTheyWere) {
     for (int64_t step = 1; step <= saved; ++step) whole.observe(changing(step));
     const std::vector<double> state = whole.state();
     resumed.restore(state);
+    std::string said;
     for (int64_t step = saved + 1; step <= 180; ++step) {
-      ASSERT_EQ(whole.observe(changing(step)), resumed.observe(changing(step)));
+      const std::vector<std::string> warnings = whole.observe(changing(step));
+      for (const std::string& text : warnings) said += text + "; ";
+      ASSERT_EQ(warnings, resumed.observe(changing(step)));
       ASSERT_EQ(whole.collapse(changing(step)), resumed.collapse(changing(step)));
     }
     ASSERT_EQ(whole.state(), resumed.state());
+    expect_words(said, {"saturated", "z0 is", "grow less likely together", "has collapsed"});
   }
 }
 

@@ -42,6 +42,17 @@ TEST(Metrics, RewardsAreWeightedByRowsNotBySteps) {
   EXPECT_DOUBLE_EQ(find_metric(metrics, "loss", 0), 0.5);
 }
 
+TEST(Metrics, OfAnEmptyWindowAreNone) {
+  for (const Averaging averaging : {Averaging::Rows, Averaging::Groups}) {
+    MetricsWindow window(averaging);
+    EXPECT_TRUE(window.metrics(0.1).empty());
+    window.add(record_of(1, 10, 1, -2));
+    EXPECT_FALSE(window.metrics(0.1).empty());
+    window.clear();
+    EXPECT_TRUE(window.metrics(0.1).empty());
+  }
+}
+
 TEST(Metrics, AverageOverGroupsIsThatOfTheGroupsWithSuchRows) {
   StepRecord step{{record_of(1, 10, 1, -2).groups[0], record_of(3, 30 + 20, 0, 0).groups[0]}, 0};
   step.groups[0].z0 = 0.5;

@@ -44,6 +44,18 @@ std::string model_without_the_rare_one(const TemporaryFolder& folder) {
   return folder / "model";
 }
 
+/// The fixture in double, with logits so far apart that every log-ratio is finite but the sum of twelve is
+/// not.
+std::string model_beyond_sums(const TemporaryFolder& folder) {
+  Model model = load_model(kLlama, {.dtype = DType::F64}, Device::cpu());
+  model.stored_dtype = "F64";
+  const Tensor norm = model.parameters["final_norm.weight"].value();
+  for (int64_t i = 0; i < norm.count(); ++i) norm.data<double>()[i] *= 5e306;
+  fs::create_directory(folder / "model");
+  save_model({}, model, folder / "model", kLlama);
+  return folder / "model";
+}
+
 std::vector<std::string> train_words(const std::string& model, const std::string& data,
                                      const std::string& out, std::vector<std::string> more) {
   std::vector<std::string> words{"train", "--model",
@@ -117,7 +129,9 @@ TEST(SkippedSteps, BeyondTheBudgetEndTheRunWithACheckpoint) {
   EXPECT_EQ(result.code, 79);
   expect_words(last_words(result),
                {"stopped after step", "with a checkpoint", "the loss is not a finite number", "rows.jsonl:5",
-                "--max-skipped-steps"});
+                "1 steps were skipped before, as many as --max-skipped-steps allows",
+                "go on after this step with: prospect train --out " + (folder / "run") +
+                    " --resume --max-skipped-steps 4"});
   EXPECT_FALSE(fs::exists(folder / "run/model"));
   EXPECT_EQ(prospect({"train", "--out", folder / "run", "--resume", "--max-skipped-steps", "3"}).code, 0);
   ASSERT_EQ(prospect(skipping_words(folder, folder / "whole")).code, 0);
@@ -163,6 +177,20 @@ TEST(SkippedSteps, WithAGradientThatIsNotFiniteNameAllRows) {
     const std::string rows = read_file(folder / fmt::format("run/skipped/step-{:08}.jsonl", step));
     EXPECT_EQ(count_of("\n", rows), 4) << "the rows of a step";
   }
+}
+
+TEST(SkippedSteps, WhereOnlyASumIsNotFiniteNameAllRows) {
+  const TemporaryFolder folder;
+  const std::string rows = rows_with_a_rare_one(folder);
+  auto words =
+      train_words(model_beyond_sums(folder), rows, folder / "run",
+                  {"--reference", kLlama, "--dtype", "f64", "--max-steps", "1", "--eval-data", rows});
+  *(std::find(words.begin(), words.end(), "--per-device-train-batch-size") + 1) = "12";
+  const CommandResult result = prospect(words);
+  EXPECT_EQ(result.code, 0);
+  expect_words(result.err, {"the loss is not a finite number; its rows: rows.jsonl:1, rows.jsonl:2",
+                            "held-out rows is not a finite number: rows.jsonl:1, rows.jsonl:2"});
+  EXPECT_EQ(count_of("\n", read_file(folder / "run/skipped/step-00000001.jsonl")), 12);
 }
 
 TEST(Evaluation, OfRowsThatAreNotFiniteIsLeftOut) {

@@ -99,7 +99,10 @@ TEST(TrlConfig, RefusesWhatItDoesNotKnowOrCannotDo) {
             "kto.json train_sampling_strategy: must be \"sequential\" here");
   EXPECT_EQ(error_of(R"({"save_strategy": "epoch"})"), "kto.json save_strategy: must be no or steps");
   EXPECT_EQ(error_of("{\"beta\": 0.1,\n \"seed\" 7}"), "kto.json:2: is not JSON");
-  EXPECT_EQ(error_of(R"({"beta": 1e400})"), "kto.json: holds a number beyond the range of doubles");
+  EXPECT_EQ(error_of(R"({"beta": 1e400})"), "kto.json beta: holds a number beyond the range of doubles");
+  EXPECT_EQ(error_of(R"({"beta": 0.1, "fsdp_config": {"seed": [1, -1e400]}, "seed": 7})"),
+            "kto.json fsdp_config: holds a number beyond the range of doubles");
+  EXPECT_EQ(error_of("1e400"), "kto.json: holds a number beyond the range of doubles");
   EXPECT_EQ(error_of("[1]"), "kto.json:1: must be a JSON object of KTOConfig's arguments");
   EXPECT_EQ(error_of(""), "kto.json:1: is not JSON");
 }
