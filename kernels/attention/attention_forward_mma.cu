@@ -13,10 +13,10 @@ struct ForwardTiles {
   static constexpr int kRowBlocks = kWidth <= 128 ? 2 : 1;  ///< of 16 queries, a warp
   static constexpr int kWarps = kWidth <= 128 ? 4 : 8;
   static constexpr int kQueries = 16 * kRowBlocks * kWarps;
-  static constexpr int kKeys = kWidth <= 128 ? 64 : 32;
+  static constexpr int kKeys = kWidth < 128 ? 64 : 32;
   /// Blocks of 16 columns of a warp's queries for which there are registers; the others are loaded for each
   /// tile of keys. `whole`: the head dimension is kWidth.
-  static constexpr int held_blocks(bool whole) { return kWidth != 128 ? 4 : whole ? 2 : 0; }
+  static constexpr int held_blocks(bool whole) { return kWidth == 128 && whole ? 8 : 4; }
   using Queries = Tile<kQueries, kWidth>;
   using Keys = Tile<kKeys, kWidth>;
   static constexpr int kSharedBytes = Queries::kBytes + 2 * Keys::kBytes;
@@ -147,10 +147,10 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
   ptx::wait_for_copies<0>();
   __syncthreads();  // the queries are here
   constexpr int kHeld = Tiles::held_blocks(kWhole);
-  uint32_t held[kHeld > 0 ? kHeld : 1][kRowBlocks][4];
+  uint32_t held[kHeld][kRowBlocks][4];
 #pragma unroll
-  for (int k = 0; k < kHeld; ++k) {
-    load_rows<Queries>(held[k], queries + warp_at, Queries::lane_by_rows(), k);
+  for (int b = 0; b < kHeld; ++b) {
+    load_rows<Queries>(held[b], queries + warp_at, Queries::lane_by_rows(), b);
   }
 #pragma unroll 1
   for (int n = n_end; n >= n_begin; --n) {
@@ -165,8 +165,8 @@ __global__ void __launch_bounds__(32 * ForwardTiles<kWidth>::kWarps)
     if (sees) {
       clear(scores);
 #pragma unroll
-      for (int k = 0; k < kHeld; ++k) {
-        if (k < blocks) multiply_step<Keys>(scores, held[k], keys, Keys::lane_by_columns(), k);
+      for (int b = 0; b < kHeld; ++b) {
+        if (b < blocks) multiply_step<Keys>(scores, held[b], keys, Keys::lane_by_columns(), b);
       }
       add_product_by_rows<Queries, Keys>(scores, queries + warp_at, keys, kHeld, blocks);
     }
