@@ -12,7 +12,7 @@ namespace prospect::emulator::golden {
 /// One instruction, or a few that make no sense alone, on one input.
 struct Case {
   std::string name;
-  int capability;  ///< of the oldest device that runs it: 80 or 90
+  int capability;  ///< 80: of the oldest device that runs it; 90: of the only ones
   Words input;
   Tolerance tolerance;
   /// Runs it on the device of this process, or the emulated one. Throws: Error(Bug) with CUDA's reason.

@@ -29,6 +29,7 @@ enum class Agreement {
 struct Tolerance {
   Agreement agreement = Agreement::Bits;
   double amount = 0;
+  double least = 0;  ///< Relative: floats this close agree whatever their size
 };
 
 inline constexpr int kThreads = 128;  ///< of kernels of one instruction

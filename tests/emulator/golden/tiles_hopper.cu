@@ -9,9 +9,6 @@ namespace {
 
 using namespace kernels::cuda;  // NOLINT
 
-// float [kPlanes, kRows, kColumns]; boxes of 2 planes, 4 rows, 8 columns.
-constexpr int kBox = 2 * 4 * 8;
-
 template <int kRank>
 CUtensorMap map_of(const void* tensor) {
   TensorBox<kRank> box{.type = CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
@@ -30,7 +27,7 @@ CUtensorMap map_of(const void* tensor) {
 template <int kRank>
 __global__ void load_tile_kernel(const __grid_constant__ CUtensorMap map, int x, int y, int z, int w,
                                  uint32_t* out) {
-  __shared__ __align__(128) uint32_t shared[kBox];
+  __shared__ __align__(128) uint32_t shared[kBoxWords];
   __shared__ uint64_t place;
   const uint32_t full = ptx::shared_address(&place), to = ptx::shared_address(shared);
   if (threadIdx.x == 0) {
@@ -46,13 +43,13 @@ __global__ void load_tile_kernel(const __grid_constant__ CUtensorMap map, int x,
   }
   __syncwarp();
   ptx::wait(full, 0);
-  for (int i = threadIdx.x; i < kBox; i += blockDim.x) out[i] = shared[i];
+  for (int i = threadIdx.x; i < kBoxWords; i += blockDim.x) out[i] = shared[i];
 }
 
 __global__ void store_tile_kernel(const __grid_constant__ CUtensorMap map, int x, int y, int z,
                                   const uint32_t* in) {
-  __shared__ __align__(128) uint32_t shared[kBox];
-  for (int i = threadIdx.x; i < kBox; i += blockDim.x) shared[i] = in[i];
+  __shared__ __align__(128) uint32_t shared[kBoxWords];
+  for (int i = threadIdx.x; i < kBoxWords; i += blockDim.x) shared[i] = in[i];
   ptx::fence_async_shared();
   __syncwarp();
   if (threadIdx.x != 0) return;

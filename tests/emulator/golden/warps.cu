@@ -8,7 +8,7 @@ constexpr unsigned kAll = 0xffffffffu;
 
 /// Four warps: whole ones, segments of 16, 8 and 4 lanes.
 __device__ int width_of_warp() {
-  return 32 >> (threadIdx.x / 32 == 0 ? 0 : threadIdx.x / 32);
+  return 32 >> threadIdx.x / 32;
 }
 
 __device__ unsigned shuffle_up(unsigned a, unsigned b) {
