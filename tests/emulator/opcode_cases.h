@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <limits>
 
@@ -26,6 +27,18 @@ inline uint64_t d(double value) {
   return std::bit_cast<uint64_t>(value);
 }
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+/// Those of the table that begin so, in order.
+inline std::vector<std::string> spellings(const std::vector<std::string>& beginnings) {
+  std::vector<std::string> all;
+  op_table().for_each([&](const Op& row) {
+    for (const std::string& begin : beginnings) {
+      if (row.spelling.starts_with(begin)) all.push_back(row.spelling);
+    }
+  });
+  std::sort(all.begin(), all.end());
+  return all;
+}
 
 inline std::string body_of(const Case& test) {
   std::string loads, names;

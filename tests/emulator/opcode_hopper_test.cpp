@@ -2,7 +2,6 @@
 // has.
 #include <gmock/gmock.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernels/common/bf16.h"
@@ -16,21 +15,13 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<Op> rows(const std::string& beginning) {
-  std::vector<Op> found;
-  op_table().for_each([&](const Op& row) {
-    if (row.spelling.starts_with(beginning)) found.push_back(row);
-  });
-  std::sort(found.begin(), found.end(), [](const Op& a, const Op& b) { return a.spelling < b.spelling; });
-  return found;
-}
-/// The rows whose name is `name` and nothing but orders, scopes and spaces behind it.
+/// The spellings whose name is `name` and nothing but orders, scopes and spaces behind it.
 std::vector<std::string> forms(const std::string& name) {
   std::vector<std::string> found;
-  for (const Op& row : rows(name)) {
-    const std::string rest = row.spelling.substr(name.size());
+  for (const std::string& text : spellings({name})) {
+    const std::string rest = text.substr(name.size());
     if (rest.starts_with(".expect_tx") || rest.starts_with("_drop") || rest.starts_with(".parity")) continue;
-    found.push_back(row.spelling);
+    found.push_back(text);
   }
   return found;
 }
@@ -87,8 +78,7 @@ TEST_F(OpcodeHopper, ArrivalsCompleteAPhase) {
 }
 
 TEST_F(OpcodeHopper, WhoDropsOutIsExpectedNoMore) {
-  for (const Op& row : rows("mbarrier.arrive_drop")) {
-    const std::string& text = row.spelling;
+  for (const std::string& text : spellings({"mbarrier.arrive_drop"})) {
     const std::string arrive = "mbarrier.arrive.shared::cta.b64 _, [%d7];\n";
     const std::string body =
         init(3) + fmt::format("{} %d1, {};\n{} _, {}, 1;\n", text, place(text), text, place(text)) +
@@ -102,32 +92,28 @@ TEST_F(OpcodeHopper, PhasesAwaitTheBytesThatAreAnnounced) {
     return init(1) + expect + look(0, 0) + complete + " " + place(complete) + ", 16;\n" + look(1, 0);
   };
   const std::string complete = "mbarrier.complete_tx.relaxed.cta.shared::cta.b64";
-  for (const Op& row : rows("mbarrier.arrive.expect_tx")) {
-    EXPECT_THAT(run(body(row.spelling + " _, " + place(row.spelling) + ", 16;\n", complete), 2),
-                ElementsAre(0, 1))
-        << row.spelling;
+  for (const std::string& text : spellings({"mbarrier.arrive.expect_tx"})) {
+    EXPECT_THAT(run(body(text + " _, " + place(text) + ", 16;\n", complete), 2), ElementsAre(0, 1)) << text;
   }
   const std::string arrive = "mbarrier.arrive.shared::cta.b64 _, [%d7];\n";
-  for (const Op& row : rows("mbarrier.expect_tx")) {
-    EXPECT_THAT(run(body(row.spelling + " " + place(row.spelling) + ", 16;\n" + arrive, complete), 2),
-                ElementsAre(0, 1))
-        << row.spelling;
+  for (const std::string& text : spellings({"mbarrier.expect_tx"})) {
+    EXPECT_THAT(run(body(text + " " + place(text) + ", 16;\n" + arrive, complete), 2), ElementsAre(0, 1))
+        << text;
   }
-  for (const Op& row : rows("mbarrier.complete_tx")) {
-    EXPECT_THAT(run(body("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%d7], 16;\n", row.spelling), 2),
+  for (const std::string& text : spellings({"mbarrier.complete_tx"})) {
+    EXPECT_THAT(run(body("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%d7], 16;\n", text), 2),
                 ElementsAre(0, 1))
-        << row.spelling;
+        << text;
   }
 }
 
 TEST_F(OpcodeHopper, WaitsSeeThatAPhaseIsComplete) {
   for (const std::string name : {"mbarrier.test_wait", "mbarrier.try_wait"}) {
-    for (const Op& row : rows(name)) {
-      const std::string which = row.spelling.find("parity") == std::string::npos ? "%d1" : "0";
+    for (const std::string& text : spellings({name})) {
+      const std::string which = text.find("parity") == std::string::npos ? "%d1" : "0";
       for (const char* time : {"", ", 100"}) {
         if (name == "mbarrier.test_wait" && *time != 0) continue;
-        const std::string wait =
-            fmt::format("{} %p0, {}, {}{};\n", row.spelling, place(row.spelling), which, time);
+        const std::string wait = fmt::format("{} %p0, {}, {}{};\n", text, place(text), which, time);
         const std::string body = init(1) + "mbarrier.arrive.shared::cta.b64 %d1, [%d7];\n" + wait +
                                  "selp.b64 %d0, 1, 0, %p0;\nst.global.b64 [%out], %d0;";
         EXPECT_THAT(run(body, 1), ElementsAre(1)) << wait;
@@ -162,14 +148,12 @@ TEST_F(OpcodeCluster, BlocksOfAClusterReachEachOther) {
            "];\nst.global.u32 [%d6], %w0;\n" + meet;
   };
   const std::string map = "mapa.shared::cluster.u32 %w5, %w3, %w2;\n";
-  for (const Op& row : rows("barrier.cluster.arrive")) {
-    EXPECT_THAT(run_cluster(body(row.spelling, first_wait, map, "shared::cluster.u32")), ElementsAre(11, 10))
-        << row.spelling;
+  for (const std::string& text : spellings({"barrier.cluster.arrive"})) {
+    EXPECT_THAT(run_cluster(body(text, first_wait, map, "shared::cluster.u32")), ElementsAre(11, 10)) << text;
   }
-  for (const Op& row : rows("barrier.cluster.wait")) {
-    EXPECT_THAT(run_cluster(body(first_arrive, row.spelling, map, "shared::cluster.u32")),
-                ElementsAre(11, 10))
-        << row.spelling;
+  for (const std::string& text : spellings({"barrier.cluster.wait"})) {
+    EXPECT_THAT(run_cluster(body(first_arrive, text, map, "shared::cluster.u32")), ElementsAre(11, 10))
+        << text;
   }
   EXPECT_THAT(run_cluster(body(first_arrive, first_wait, "mapa.u32 %w5, %w3, %w2;\n", "shared::cluster.u32")),
               ElementsAre(11, 10));
@@ -224,21 +208,21 @@ std::string tail(const std::string& spelling) {
 constexpr const char* kTail = "mov.u16 %h1, 1;\ncreatepolicy.fractional.L2::evict_first.b64 %d4, 1.0;\n";
 
 TEST_F(OpcodeHopper, BulkLoads) {
-  for (const Op& row : rows("cp.async.bulk.shared")) {
-    const bool from_shared = row.spelling.find("global") == std::string::npos;
+  for (const std::string& text : spellings({"cp.async.bulk.shared"})) {
+    const bool from_shared = text.find("global") == std::string::npos;
     const std::string body = std::string(kEngine) + kTail +
                              (from_shared ? put("%in") + "add.u64 %d3, %d7, 256;\n" : "mov.u64 %d3, %d7;\n") +
-                             expecting(32) + row.spelling + " [%d3], [" + (from_shared ? "%d7" : "%in") +
-                             "], 32, [%d5]" + tail(row.spelling) + ";\n" + kAwait + show(32, "%d3");
-    EXPECT_EQ(run(body, 4, kData), kData) << row.spelling;
+                             expecting(32) + text + " [%d3], [" + (from_shared ? "%d7" : "%in") +
+                             "], 32, [%d5]" + tail(text) + ";\n" + kAwait + show(32, "%d3");
+    EXPECT_EQ(run(body, 4, kData), kData) << text;
   }
 }
 
 TEST_F(OpcodeHopper, BulkStores) {
-  for (const Op& row : rows("cp.async.bulk.global.shared::cta")) {
-    const std::string body = std::string(kEngine) + kTail + put("%in") + row.spelling + " [%out], [%d7], 32" +
-                             tail(row.spelling) + ";\n" + kFinish;
-    EXPECT_EQ(run(body, 4, kData), kData) << row.spelling;
+  for (const std::string& text : spellings({"cp.async.bulk.global.shared::cta"})) {
+    const std::string body = std::string(kEngine) + kTail + put("%in") + text + " [%out], [%d7], 32" +
+                             tail(text) + ";\n" + kFinish;
+    EXPECT_EQ(run(body, 4, kData), kData) << text;
   }
   const std::string read =
       std::string(kEngine) + put("%in") +
@@ -263,8 +247,7 @@ std::vector<uint64_t> sums(const std::vector<uint64_t>& a, const std::vector<uin
 TEST_F(OpcodeHopper, BulkAdditions) {
   const auto plain = [](auto x, auto y) { return x + y; };
   const std::vector<uint64_t> before = {0x4000000040000000, 0x3f8000003f800000, 5, 0x3ff0000000000000};
-  for (const Op& row : rows("cp.reduce.async.bulk.global")) {
-    const std::string& text = row.spelling;
+  for (const std::string& text : spellings({"cp.reduce.async.bulk.global"})) {
     const auto expected =
         text.ends_with("f32")   ? sums<float>(before, kData, plain)
         : text.ends_with("f64") ? sums<double>(before, kData, plain)
@@ -281,7 +264,8 @@ TEST_F(OpcodeHopper, BulkAdditions) {
 TEST_F(OpcodeHopper, PoliciesAndPrefetchesChangeNoValue) {
   std::string body =
       std::string(kEngine) + "cp.async.bulk.prefetch.L2.global [%in], 32;\nprefetch.tensormap [%in];\n";
-  for (const Op& row : rows("createpolicy")) body += row.spelling + " %d4;\n" + row.spelling + " %d4, 1.0;\n";
+  for (const std::string& text : spellings({"createpolicy"}))
+    body += text + " %d4;\n" + text + " %d4, 1.0;\n";
   EXPECT_EQ(run(body + show(32, "%in", "global"), 4, kData), kData);
 }
 
@@ -326,13 +310,13 @@ uint64_t two(int first) {
 TEST_F(OpcodeHopper, BoxesAreLoaded) {
   for (int rank = 1; rank <= 5; ++rank) {
     for (const std::string to : {"shared::cta", "shared::cluster"}) {
-      for (const Op& row : rows(fmt::format("cp.async.bulk.tensor.{}d.{}.global", rank, to))) {
-        const std::string body = std::string(kEngine) + kTail + kMap + expecting(16) + row.spelling +
-                                 " [%d7], " + box(rank) + ", [%d5]" + tail(row.spelling) + ";\n" + kAwait +
-                                 show(16);
+      for (const std::string& text :
+           spellings({fmt::format("cp.async.bulk.tensor.{}d.{}.global", rank, to)})) {
+        const std::string body = std::string(kEngine) + kTail + kMap + expecting(16) + text + " [%d7], " +
+                                 box(rank) + ", [%d5]" + tail(text) + ";\n" + kAwait + show(16);
         EXPECT_THAT(run(body, 2, tensor(rank)),
                     ElementsAre(two(first_of_box(rank)), two(first_of_box(rank) + 2)))
-            << row.spelling;
+            << text;
       }
     }
   }
@@ -343,25 +327,33 @@ TEST_F(OpcodeHopper, BoxesAreStoredAndAdded) {
   for (int rank = 1; rank <= 5; ++rank) {
     const auto begin = fmt::format("async.bulk.tensor.{}d.global", rank);
     for (const bool adds : {false, true}) {
-      for (const Op& row : rows((adds ? "cp.reduce." : "cp.") + begin)) {
+      for (const std::string& text : spellings({(adds ? "cp.reduce." : "cp.") + begin})) {
         const int first = first_of_box(rank);
         const std::string body =
             std::string(kEngine) + kTail + kMap +
             fmt::format("mov.u64 %d1, {};\nmov.u64 %d2, {};\n", two(100), two(102)) +
-            "st.shared.b64 [%d7], %d1;\nst.shared.b64 [%d7+8], %d2;\nfence.proxy.async;\n" + row.spelling +
-            " " + box(rank) + ", [%d7]" + tail(row.spelling) + ";\n" + kFinish +
+            "st.shared.b64 [%d7], %d1;\nst.shared.b64 [%d7+8], %d2;\nfence.proxy.async;\n" + text + " " +
+            box(rank) + ", [%d7]" + tail(text) + ";\n" + kFinish +
             fmt::format("add.u64 %d3, %d3, {};\n", 4 * first - 16) + show(48, "%d3", "global");
         std::vector<uint64_t> inputs = tensor(rank);
         inputs.resize(inputs.size() + 2);  // what is shown may end behind the tensor
         const int base = adds ? first : 0;
         const std::vector<uint64_t> words = run(body, 6, inputs);
-        EXPECT_EQ(words[1], two(first - 2)) << row.spelling;
-        EXPECT_EQ(words[2], two(100) + (adds ? two(base) : 0)) << row.spelling;
-        EXPECT_EQ(words[3], two(102) + (adds ? two(base + 2) : 0)) << row.spelling;
+        EXPECT_EQ(words[1], two(first - 2)) << text;
+        EXPECT_EQ(words[2], two(100) + (adds ? two(base) : 0)) << text;
+        EXPECT_EQ(words[3], two(102) + (adds ? two(base + 2) : 0)) << text;
       }
     }
-    for (const Op& row : rows(fmt::format("cp.async.bulk.prefetch.tensor.{}d", rank))) {
-      run(std::string(kEngine) + kMap + row.spelling + " " + box(rank) + ";\n", 1, tensor(rank));
+  }
+}
+
+TEST_F(OpcodeHopper, PrefetchesOfBoxesChangeNoTensor) {
+  for (int rank = 1; rank <= 5; ++rank) {
+    const std::vector<uint64_t> inputs = tensor(rank), elements(inputs.begin() + kMapWords, inputs.end());
+    for (const std::string& text : spellings({fmt::format("cp.async.bulk.prefetch.tensor.{}d", rank)})) {
+      const std::string body = std::string(kEngine) + kMap + text + " " + box(rank) + ";\n" +
+                               show(static_cast<int>(8 * elements.size()), "%d3", "global");
+      EXPECT_EQ(run(body, elements.size(), inputs), elements) << text;
     }
   }
 }

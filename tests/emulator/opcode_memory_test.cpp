@@ -28,17 +28,6 @@ struct Spelling {
   std::vector<std::string> words;
 };
 
-std::vector<std::string> spellings(const std::vector<std::string>& beginnings) {
-  std::vector<std::string> all;
-  op_table().for_each([&](const Op& row) {
-    for (const std::string& begin : beginnings) {
-      if (row.spelling.starts_with(begin)) all.push_back(row.spelling);
-    }
-  });
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
 constexpr uint64_t kPattern[4] = {0x80818283848586f7, 0x0123456789abcdef, 0xf0e1d2c3b4a59687,
                                   0x1122334455667788};
 
