@@ -6,7 +6,7 @@
 namespace prospect::bench {
 namespace {
 
-/// Sequences of which equal ones begin at multiples of their length, others anywhere.
+/// Sequences end to end. Where their lengths differ, these go up and down through all of the range.
 struct Sequences {
   int64_t count, shortest, longest;
 
@@ -66,7 +66,7 @@ void add(std::vector<Case>& list, const Sequences& of) {
 
 }  // namespace
 
-// Answers of a large and of a small micro-batch, and such as real ones, which begin anywhere.
+// Answers of a large micro-batch, of one length and, as real ones are, of many; and those of a small one.
 std::vector<Case> cases() {
   std::vector<Case> list;
   add(list, {4096, 512, 512});

@@ -14,7 +14,7 @@ namespace prospect::emulator {
 namespace {
 
 constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
-/// A warp that makes so many steps in a row may be spinning: others get their turn.
+/// The steps of the longest turn. A warp that uses its turn up may be spinning: others get theirs.
 constexpr uint64_t kLongTurn = 1 << 14;
 
 /// Runs blocks that are resident together.

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "kernels/common/device_attribute.h"
 #include "kernels/grad_norm/grad_norm.h"
 #include "tests/support/device_case.h"
 
@@ -72,11 +73,10 @@ TEST_F(GradNormCuda, AgreesWithTheCpu) {
 }
 
 TEST_F(GradNormCuda, BlocksTakeMoreThanOneTile) {
-  // Eight blocks of 8192 elements on each of 132 multiprocessors, the most that devices have, and a little
-  // more.
-  const int64_t count = int64_t{1057} * 8192 + 5;
+  // Eight blocks of 8192 elements on each multiprocessor, one tile more, and a little.
+  const int64_t blocks = 8 * kernels::cuda::multiprocessors("test"), count = (blocks + 1) * 8192 + 5;
   std::vector<bf16> gradient(static_cast<size_t>(count));
-  for (const size_t i : {size_t{0}, size_t{1056} * 8192 + 1, static_cast<size_t>(count - 1)}) {
+  for (const size_t i : {size_t{0}, static_cast<size_t>(blocks * 8192 + 1), static_cast<size_t>(count - 1)}) {
     gradient[i] = bf16(2.0f);
   }
   EXPECT_DOUBLE_EQ(run_cuda(gradient, 0, count, 0).norm, std::sqrt(12.0));
