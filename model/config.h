@@ -70,6 +70,7 @@ struct ModelConfig {
   AttentionOptions attention_options(int64_t layer) const {
     return {.layout = head_layout(), .window = layer < first_window_layer ? 0 : window};
   }
+  bool operator==(const ModelConfig&) const = default;
 };
 
 }  // namespace prospect

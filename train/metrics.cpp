@@ -64,7 +64,15 @@ Metrics mean_of_ratios(std::span<const Statistics> parts, double beta) {
   return sums;
 }
 
-/// The lines of an earlier run whose step is at most `step`.
+/// Whether the line says a step that is at most `step`.
+bool is_until(const std::string& line, int64_t step) {
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  if (!json.is_object()) return false;
+  const auto at = json.find("step");
+  return at != json.end() && at->is_number() && at->get<double>() <= static_cast<double>(step);
+}
+
+/// The lines of an earlier run that were written until `step`.
 std::string lines_until(const FileSystem& system, const std::filesystem::path& path, int64_t step) {
   std::string kept;
   if (step == 0 || !std::filesystem::exists(path)) return kept;
@@ -74,8 +82,7 @@ std::string lines_until(const FileSystem& system, const std::filesystem::path& p
     const size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;  // a line that a crash cut short
     const std::string line = text.substr(begin, end + 1 - begin);
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_object() && json.value("step", int64_t{0}) <= step) kept += line;
+    if (is_until(line, step)) kept += line;
     begin = end + 1;
   }
   return kept;

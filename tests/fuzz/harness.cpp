@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 
 #include "engine/one_line.h"
 
@@ -29,22 +28,8 @@ MemoryFile::~MemoryFile() {
   ::close(descriptor_);
 }
 
-MemoryFolder::MemoryFolder() {
-  const std::filesystem::path shared = "/dev/shm";
-  const bool usable = ::access(shared.c_str(), W_OK) == 0;
-  std::string pattern =
-      ((usable ? shared : std::filesystem::temp_directory_path()) / "prospect-fuzz-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) std::perror(pattern.c_str()), std::exit(1);
-  path_ = pattern;
-}
-
-MemoryFolder::~MemoryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-void MemoryFolder::write(const std::string& name, std::string_view content) const {
-  std::ofstream(path_ / name, std::ios::binary) << content;
+MemoryFolder::MemoryFolder()
+    : TemporaryFolder(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path()) {
 }
 
 bool loads_or_refuses(std::string_view source, const std::function<void()>& load,

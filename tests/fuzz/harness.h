@@ -2,13 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 
 #include "kernels/common/error.h"
+#include "tests/support/temporary_folder.h"
 
 /// What a target is made of. A target is a file tests/fuzz/<format>_fuzz.cpp with libFuzzer's entry, which
 /// reads any bytes as that format; what breaks a promise ends the process. libFuzzer and the replay
@@ -32,17 +32,9 @@ class MemoryFile {
 };
 
 /// A folder of this process in a file system in memory (or the one for temporary files), removed at the end.
-class MemoryFolder {
+class MemoryFolder : public test::TemporaryFolder {
  public:
   MemoryFolder();
-  ~MemoryFolder();
-  MemoryFolder(const MemoryFolder&) = delete;
-  MemoryFolder& operator=(const MemoryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, std::string_view content) const;
-
- private:
-  std::filesystem::path path_;
 };
 
 /// Ends the process with this finding unless `good`.

@@ -28,10 +28,10 @@ GGUF_LAYER = {
 
 
 def write(target, name, content):
-    write_broken(target, f"sound-{name}", content)
+    write_file(target, f"sound-{name}", content)
 
 
-def write_broken(target, name, content):
+def write_file(target, name, content):
     folder = ROOT / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -125,7 +125,7 @@ def write_gguf():
     keys = {"general.alignment": 32, "list": [1, 2], "numbers": [1.5], "flag": False, "tokenizer.ggml.tokens": ["a"]}
     write("gguf", "types", gguf(keys, blocks))
     huge = gguf_text("t") + struct.pack("<IQQQIQ", 3, 0, 2**62, 2**62, 0, 0)
-    write_broken("gguf", "zero-size-before-overflow", b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + huge + bytes(64))
+    write_file("gguf", "zero-size-before-overflow", b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + huge + bytes(64))
     write("gguf", "empty", gguf({"general.architecture": "qwen2"}, []))
 
 
@@ -155,7 +155,7 @@ def write_tokenizer():
     write("tokenizer", "byte-level", tokenizer(None))
     write("tokenizer", "split", tokenizer(split, unk_token="<s>", fuse_unk=True) + "\0" + config + "\0<s> ab <s>")
     split["pretokenizers"][0]["pattern"]["Regex"] = "x|a(?<=\\Kxa)"
-    write_broken("tokenizer", "match-before-the-one-before", tokenizer(split) + "\0\0xa")
+    write_file("tokenizer", "match-before-the-one-before", tokenizer(split) + "\0\0xa")
     split["pretokenizers"][0]["pattern"]["Regex"] = "\\s+"
     write("tokenizer", "whole", tokenizer(split, ignore_merges=True) + "\0\0ab ab")
 
@@ -184,7 +184,7 @@ def write_text():
     rows = [row, row | {"label": 0, "id": {"a": [1, None]}}]
     write("rows", "labels", "\ufeff" + "\n".join(json.dumps(row) for row in rows) + "\r\n\n")
     write("rows", "pairs", json.dumps({"prompt": "", "chosen": "x\\", "rejected": "\ud83d\ude00"}) + "\n")
-    write_broken("toml", "delete-character", 'model = "\\u007f"\n')
+    write_file("toml", "delete-character", 'model = "\\u007f"\n')
     write("toml", "options", 'model = "m"  # a comment\ndata = \'d\'\nout = """o"""\nobjective = "kto"\n'
                              "beta = 1e-1\nmax_steps = 0x10\nresume = false\nlearning_rate = inf\n")
     write("toml", "tables", '[a.b]\nc = [1, {d = 1979-05-27T07:32:00Z}]\n[[e]]\n"f".g = -1_0\n')

@@ -11,11 +11,16 @@ constexpr std::string_view kConfig = R"({"model_type": "llama", "vocab_size": 3,
   "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1, "intermediate_size": 2,
   "max_position_embeddings": 4, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})";
 
+struct Folder {
+  Folder() { memory.write("config.json", kConfig); }
+  fuzz::MemoryFolder memory;
+};
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const fuzz::MemoryFolder folder;
-  folder.write("config.json", kConfig);
+  static const Folder in;
+  const fuzz::MemoryFolder& folder = in.memory;
   folder.write("model.safetensors", fuzz::text_of(data, size));
   const std::string path = folder.path() / "model.safetensors";
   const bool good = fuzz::loads_or_refuses(path, [&] {

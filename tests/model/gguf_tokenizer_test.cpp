@@ -2,13 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "engine/files.h"
 #include "kernels/common/error.h"
 #include "model/gguf.h"
 #include "model/tokenizer.h"
+#include "tests/support/json_lines.h"
 
 namespace prospect::test {
 namespace {
@@ -54,10 +52,8 @@ TEST(GgufTokenizer, GivesTheIdsOfTheFamilysOwnFile) {
     const Tokenizer own = Tokenizer::load(kParity / family), imported = load(gguf_of(family, pre));
     EXPECT_EQ(imported.eos_text(), "<|end|>");
     EXPECT_EQ(imported.size(), own.size());
-    std::ifstream rows(kParity / family / "rows.jsonl");
-    for (std::string line; std::getline(rows, line);) {
-      const std::string text =
-          Json::parse(line).at("completion").get<std::string>() + "<|end|> it's 1234\r\n\r\n e\u0301";
+    for (const Json& row : json_lines(kParity / family / "rows.jsonl")) {
+      const std::string text = row.at("completion").get<std::string>() + "<|end|> it's 1234\r\n\r\n e\u0301";
       EXPECT_EQ(imported.encode(text), own.encode(text)) << family << ": " << text;
     }
   }

@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "engine/files.h"
 #include "kernels/common/check.h"
+#include "tests/support/json_lines.h"
 
 namespace prospect::test {
 namespace {
@@ -15,13 +13,6 @@ using Json = nlohmann::json;
 
 const std::filesystem::path kGolden = std::filesystem::path(PROSPECT_SOURCE_DIR) / "tests/golden";
 const char* const kFamilies[] = {"gpt2", "llama", "llama3", "qwen2", "qwen3", "smollm"};
-
-std::vector<Json> read_lines(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::vector<Json> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
-  return lines;
-}
 
 /// The name of a golden pipeline: a family of parity/, or a variant beside the strings.
 Tokenizer load_golden(const std::string& name) {
@@ -45,8 +36,8 @@ SplitIds trl_ids(const Tokenizer& tokenizer, const std::string& prompt, std::str
 /// Rows compared.
 int expect_parity(const std::filesystem::path& model, const std::filesystem::path& case_folder) {
   const Tokenizer tokenizer = Tokenizer::load(model);
-  const std::vector<Json> rows = read_lines(case_folder / "rows.jsonl"),
-                          ids = read_lines(case_folder / "ids.jsonl");
+  const std::vector<Json> rows = json_lines(case_folder / "rows.jsonl"),
+                          ids = json_lines(case_folder / "ids.jsonl");
   EXPECT_EQ(rows.size(), ids.size());
   for (size_t i = 0; i < std::min(rows.size(), ids.size()); ++i) {
     const SplitIds expected{ids[i].at("prompt_ids"), ids[i].at("completion_ids")};
@@ -71,7 +62,7 @@ TEST(Tokenizer, GivesTheIdsOfTrlForEveryParityCase) {
 
 TEST(Tokenizer, EncodesAndDecodesAwkwardStringsAsHuggingFace) {
   std::map<std::string, Tokenizer> tokenizers;
-  const std::vector<Json> rows = read_lines(kGolden / "tokenizer/strings.jsonl");
+  const std::vector<Json> rows = json_lines(kGolden / "tokenizer/strings.jsonl");
   ASSERT_GT(rows.size(), 1000u);
   for (const Json& row : rows) {
     const std::string name = row.at("tokenizer"), text = row.at("text");
@@ -87,7 +78,7 @@ TEST(Tokenizer, EncodesAndDecodesAwkwardStringsAsHuggingFace) {
 }
 
 TEST(Tokenizer, DecodesWhatItEncodedWhereNothingNormalises) {
-  for (const Json& row : read_lines(kGolden / "tokenizer/strings.jsonl")) {
+  for (const Json& row : json_lines(kGolden / "tokenizer/strings.jsonl")) {
     if (row.at("tokenizer") != "gpt2" && row.at("tokenizer") != "llama3") continue;
     static const Tokenizer gpt2 = load_golden("gpt2"), llama3 = load_golden("llama3");
     const Tokenizer& tokenizer = row.at("tokenizer") == "gpt2" ? gpt2 : llama3;

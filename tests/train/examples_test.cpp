@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "kernels/common/error.h"
 #include "model/tokenizer.h"
+#include "tests/support/json_lines.h"
 
 namespace prospect::test {
 namespace {
@@ -114,13 +112,12 @@ size_t expect_recorded_ids(const std::filesystem::path& model, const std::filesy
   const auto encode = [&](std::string_view text) { return tokenizer.encode(text); };
   const auto examples =
       make_examples(read_rows(path), encode, {.source = path, .eos_text = tokenizer.eos_text()});
-  std::ifstream file(folder / "ids.jsonl");
   size_t count = 0;
-  for (std::string line; std::getline(file, line); ++count) {
-    const auto ids = nlohmann::json::parse(line);
+  for (const nlohmann::json& ids : json_lines(folder / "ids.jsonl")) {
     EXPECT_EQ(examples.list.at(count).prompt, ids.at("prompt_ids").get<Ids>()) << folder << ":" << count + 1;
     EXPECT_EQ(examples.list.at(count).completion, ids.at("completion_ids").get<Ids>())
         << folder << ":" << count + 1;
+    ++count;
   }
   EXPECT_EQ(count, examples.list.size());
   return count;

@@ -125,7 +125,8 @@ TEST(MetricsLog, ResumeDropsLinesAfterTheCheckpoint) {
     MetricsLog log({}, path, 0);
     for (const double step : {1.0, 2.0, 3.0}) log.write({{"step", step}});
   }
-  std::ofstream(path, std::ios::app) << "{\"step\": 4, \"lo";  // what a crash leaves
+  std::ofstream(path, std::ios::app) << "{\"step\": \"1\"}\n[1]\n{\"step\": 1e400}\n"
+                                     << "{\"step\": 4, \"lo";  // what a crash leaves
   MetricsLog({}, path, 2).write({{"step", 30}});
   EXPECT_EQ(read_all(path), "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 30}\n");
 }

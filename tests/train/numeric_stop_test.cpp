@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include <nlohmann/json.hpp>
-
 #include "model/model.h"
 #include "model/tokenizer.h"
 #include "tests/support/command.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/temporary_folder.h"
 
 namespace prospect::test {
@@ -78,9 +77,7 @@ std::vector<std::string> skipping_words(const TemporaryFolder& folder, const std
 }
 
 Json last_line(const std::string& run) {
-  const std::string text = read_file(run + "/metrics.jsonl");
-  const size_t begin = text.rfind('\n', text.size() - 2);
-  return Json::parse(text.substr(begin == std::string::npos ? 0 : begin + 1));
+  return json_lines(run + "/metrics.jsonl").back();
 }
 
 int64_t count_of(const std::string& words, const std::string& text) {

@@ -1,10 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <fstream>
-
-#include <nlohmann/json.hpp>
-
 #include "model/model.h"
+#include "tests/support/json_lines.h"
 #include "train/corpus.h"
 #include "train/packed_batch.h"
 #include "train/scoring.h"
@@ -25,13 +22,6 @@ struct Case {
   }
   fs::path model() const { return reduced ? root() : root() / "model"; }
 };
-
-std::vector<nlohmann::json> json_lines(const fs::path& path) {
-  std::vector<nlohmann::json> lines;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
-  return lines;
-}
 
 class Parity : public testing::TestWithParam<Case> {};
 

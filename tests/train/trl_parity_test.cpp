@@ -1,16 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <numeric>
 #include <set>
-
-#include <nlohmann/json.hpp>
 
 #include "model/model.h"
 #include "model/safetensors.h"
 #include "model/stored_tensor.h"
 #include "tests/support/command.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/temporary_folder.h"
 #include "train/corpus.h"
 #include "train/scoring.h"
@@ -49,13 +47,6 @@ std::string name_of(const testing::TestParamInfo<Case>& info) {
   std::string name = info.param.family + "_" + info.param.run + (info.param.reduced ? "_reduced" : "_whole");
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
-}
-
-std::vector<Json> json_lines(const fs::path& path) {
-  std::vector<Json> lines;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
-  return lines;
 }
 
 /// The run's KTOConfig, without what the case says of itself.
