@@ -61,7 +61,7 @@ std::vector<std::string> counts(const KernelWork& work) {
           cell(work.memory_bytes * 1e-6)};
 }
 
-/// What a case's kernels do, on each of kMachines: their grids may follow its multiprocessors.
+/// What a case's kernels do, on each of kMachines.
 using Counts = std::array<std::vector<KernelWork>, std::size(kMachines)>;
 
 /// The same kernel on another machine; null where the operation takes others there.
@@ -154,26 +154,30 @@ std::vector<std::string> waste_of(const std::string& name, const Work& work,
   return lines;
 }
 
-/// Runs a case on an emulated device of so many multiprocessors.
-std::vector<KernelWork> count(const Case& each, int multiprocessors) {
+/// Runs a case on the emulated device.
+std::vector<KernelWork> count(const std::string& name, const Work& work) {
   emulator::Device& device = emulator::Device::instance();
-  device.options.multiprocessors = multiprocessors;
-  Arrays arrays;
   WorkCollector collector;
-  const Work work = each.make(arrays);
   device.on_launch = [&](const emulator::Launch& launch) { collector.add(launch); };
   work.run(nullptr);
   device.on_launch = nullptr;
   const std::string fault = device.take_report();
-  if (!fault.empty()) throw Error(ExitCode::Bug, each.name + ": " + fault);
+  if (!fault.empty()) throw Error(ExitCode::Bug, name + ": " + fault);
   return collector.kernels();
 }
 
-/// Grids of products are those of their tiles, on any device.
-Counts count(const Case& each, const Work& work) {
+/// `work` was made on the first machine. A case whose grids follow the multiprocessors asks for their number,
+/// and runs on each machine, with arrays that no other run has written; others run once.
+Counts count_on_machines(const Case& each, const Work& work) {
+  emulator::Device& device = emulator::Device::instance();
   Counts counted;
-  for (size_t m = 0; m < counted.size(); ++m) {
-    counted[m] = m > 0 && work.flops > 0 ? counted[0] : count(each, kMachines[m].multiprocessors);
+  device.told_multiprocessors = false;
+  counted.fill(count(each.name, work));
+  if (!device.told_multiprocessors) return counted;
+  for (size_t m = 1; m < counted.size(); ++m) {
+    device.options.multiprocessors = kMachines[m].multiprocessors;
+    Arrays arrays;
+    counted[m] = count(each.name, each.make(arrays));
   }
   return counted;
 }
@@ -190,9 +194,10 @@ CardReport make_card(const std::vector<Case>& cases, const Table& ptxas) {
       "# " + compiler_version()};
   report.table.columns = columns();
   for (const Case& each : cases) {
+    device.options.multiprocessors = kMachines[0].multiprocessors;
     Arrays arrays;
     const Work work = each.make(arrays);
-    const Counts counted = count(each, work);
+    const Counts counted = count_on_machines(each, work);
     for (const KernelWork& kernel : counted[0]) {
       report.table.rows.push_back(kernel_row(each.name, kernel, counted, ptxas));
     }

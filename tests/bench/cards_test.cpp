@@ -4,8 +4,10 @@
 
 #include <fstream>
 
+#include "bench/cards/card.h"
 #include "bench/cards/prediction.h"
 #include "bench/cards/ptxas.h"
+#include "kernels/common/device_attribute.h"
 #include "kernels/common/error.h"
 #include "tests/emulator/op_table.h"
 #include "tests/support/temporary_folder.h"
@@ -109,6 +111,22 @@ TEST(Prediction, OccupancyIsBoundByTheScarcest) {
   EXPECT_EQ(resident_warps(32, 16, 0, kH200), 32);          // blocks
   EXPECT_EQ(resident_warps(256, 255, 0, kH200), 8);         // registers come in units of 256 a warp
   EXPECT_EQ(resident_warps(32, 16, 228 << 10, kH200), 0);
+}
+
+/// A case without kernels that notes each run.
+Case noted(std::vector<int>& runs, bool asks) {
+  return {asks ? "asks" : "does not ask", [&runs, asks](Arrays&) {
+            return Work{.bytes = 1, .run = [&runs, asks](kernels::cuda::Stream) {
+                          runs.push_back(asks ? kernels::cuda::multiprocessors("test") : 0);
+                        }};
+          }};
+}
+
+TEST(Card, OnlyACaseThatAsksForTheMultiprocessorsRunsForEachMachine) {
+  std::vector<int> asking, others;
+  make_card({noted(others, false), noted(asking, true), noted(others, false)}, {});
+  EXPECT_THAT(asking, ElementsAre(kMachines[0].multiprocessors, kMachines[1].multiprocessors));
+  EXPECT_THAT(others, ElementsAre(0, 0));
 }
 
 Table table(std::vector<std::vector<std::string>> rows) {

@@ -34,6 +34,7 @@ class Device {
 
   Options options;
   DeviceMemory memory;
+  bool told_multiprocessors = false;             ///< somebody asked for them since this was cleared
   std::function<void(const Launch&)> on_launch;  ///< called behind each launch without a fault
   /// Null unless the options ask for checks.
   Checker* checker() { return options.check ? &checker_ : nullptr; }

@@ -10,7 +10,9 @@ using prospect::emulator::finish;
 namespace {
 
 int multiprocessors() {
-  return Device::instance().options.multiprocessors;
+  Device& device = Device::instance();
+  device.told_multiprocessors = true;
+  return device.options.multiprocessors;
 }
 
 /// Streams and events only need to be told apart.
