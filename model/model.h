@@ -37,10 +37,14 @@ Model load_model(const std::filesystem::path& path, const LoadOptions& options, 
 /// byte, at the speed of memory. Throws: as load_model.
 Hash128 model_digest(const std::filesystem::path& path);
 
+/// The files that save_model takes over from a model's folder as they are: tokenizer, chat template and the
+/// like. Throws: Error(BadData) `file: reason` for one that is a link out of the folder (model/own_file.h),
+/// is no regular file, or has more than kMostTextBytes. A .gguf file has none.
+void require_side_files(const std::filesystem::path& source);
+
 /// Writes config.json (last, so that a folder cut short is no model) and model.safetensors (with an index
-/// beyond 5 GB) into an existing folder. The
-/// tokenizer files are those of `source`, byte for byte; a .gguf source has them made from its own. Throws:
-/// Error(IoFailure).
+/// beyond 5 GB) into an existing folder. The tokenizer files are those of `source`, byte for byte; a .gguf
+/// source has them made from its own. Throws: Error(IoFailure); as require_side_files.
 void save_model(const FileSystem& system, const Model& model, const std::filesystem::path& folder,
                 const std::filesystem::path& source);
 

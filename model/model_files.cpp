@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "engine/files.h"
 #include "kernels/common/check.h"
@@ -7,6 +8,7 @@
 #include "model/gguf_model.h"
 #include "model/gguf_tokenizer.h"
 #include "model/model.h"
+#include "model/own_file.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
 
@@ -109,6 +111,21 @@ std::vector<TensorSource> tensor_sources(const Model& model) {
   return sources;
 }
 
+/// What is not read as a model goes into every model made from it: it must be the folder's own.
+std::map<std::string, std::string> read_side_files(const std::filesystem::path& folder,
+                                                   const FileSystem& system) {
+  std::map<std::string, std::string> texts;
+  for (const char* name : kCopiedFiles) {
+    if (!std::filesystem::exists(folder / name)) continue;
+    if (!is_own_file(folder, name)) {
+      fail(ExitCode::BadData, "{}: is a link that leads out of this folder; put a copy in its place",
+           (folder / name).string());
+    }
+    texts[name] = read_text(folder / name, kMostTextBytes, system);
+  }
+  return texts;
+}
+
 void write_tokenizer(const FileSystem& system, const std::filesystem::path& source,
                      const std::filesystem::path& folder) {
   if (source.empty()) return;
@@ -120,10 +137,8 @@ void write_tokenizer(const FileSystem& system, const std::filesystem::path& sour
   }
   std::error_code ignored;
   if (std::filesystem::equivalent(source, folder, ignored)) return;
-  for (const char* name : kCopiedFiles) {
-    if (!std::filesystem::exists(source / name)) continue;
-    const MappedFile file(source / name, system);
-    write_atomically(system, folder / name, file.text());
+  for (const auto& [name, text] : read_side_files(source, system)) {
+    write_atomically(system, folder / name, text);
   }
 }
 
@@ -150,6 +165,10 @@ Hash128 model_digest(const std::filesystem::path& path) {
     digest.add(std::to_string(tensor.interleaved_heads));
   }
   return digest.value();
+}
+
+void require_side_files(const std::filesystem::path& source) {
+  if (std::filesystem::is_directory(source)) read_side_files(source, {});
 }
 
 void save_model(const FileSystem& system, const Model& model, const std::filesystem::path& folder,

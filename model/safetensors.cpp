@@ -6,6 +6,7 @@
 #include <set>
 
 #include "model/json_text.h"
+#include "model/own_file.h"
 
 namespace prospect {
 
@@ -115,20 +116,6 @@ std::map<std::string, std::string> read_metadata(const Json& object, const std::
   return metadata;
 }
 
-/// An index may come from anybody, with links in its folder. A link may lead to a file of the folder, or of
-/// the store of the Hugging Face cache that the folder belongs to: REPOSITORY/snapshots/REVISION links to
-/// REPOSITORY/blobs.
-void require_own_file(const std::filesystem::path& folder, const std::string& shard,
-                      const std::string& source) {
-  namespace fs = std::filesystem;
-  std::error_code missing;
-  const fs::path home = fs::canonical(folder, missing), file = fs::canonical(folder / shard, missing);
-  if (missing || file.parent_path() == home) return;
-  const fs::path snapshots = home.parent_path();
-  if (snapshots.filename() == "snapshots" && file.parent_path() == snapshots.parent_path() / "blobs") return;
-  refuse(source, "{} is a link that leads out of this folder", shard);
-}
-
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
@@ -187,7 +174,7 @@ std::vector<SafetensorsFile> open_safetensors_folder(const std::filesystem::path
     shards[shard].insert(name);
   }
   for (const auto& [shard, names] : shards) {
-    require_own_file(folder, shard, source);
+    if (!is_own_file(folder, shard)) refuse(source, "{} is a link that leads out of this folder", shard);
     const SafetensorsFile& file = files.emplace_back(folder / shard);
     for (const std::string& name : names) {
       if (file.find(name) == nullptr) refuse(source, "{}: is not in {}", name, shard);

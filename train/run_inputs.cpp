@@ -17,6 +17,7 @@ Corpus corpus_for(const TrainOptions& options, const std::string& data) {
 }  // namespace
 
 RunInputs load_inputs(const TrainOptions& options, const Device& device) {
+  require_side_files(options.model);  // now, not when the model has been trained
   Corpus corpus = corpus_for(options, options.data);
   std::optional<Corpus> held_out;
   if (!options.eval_data.empty()) held_out = corpus_for(options, options.eval_data);

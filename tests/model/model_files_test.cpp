@@ -174,6 +174,38 @@ TEST(ModelFiles, CopiesTheTokenizerByteForByte) {
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "secret.txt"));
 }
 
+TEST(ModelFiles, CopiesNoFileFromOutsideTheModelsFolder) {
+  namespace fs = std::filesystem;
+  const test::TemporaryFolder root;
+  const fs::path source = root.path() / "repository/snapshots/1", blobs = root.path() / "repository/blobs";
+  for (const fs::path& folder : {source, blobs, root.path() / "out"}) fs::create_directories(folder);
+  const Model model = small_model(small_config("gpt2"), "F32");
+  save_model({}, model, source, "");
+  root.write("secret", "mine");
+  root.write("repository/blobs/0123", "{{ messages }}");
+  const fs::path link = source / "chat_template.jinja";
+  const auto save_with = [&](const fs::path& target) {
+    fs::remove(link);
+    fs::create_symlink(target, link);
+    require_side_files(source);
+    save_model({}, model, root.path() / "out", source);
+  };
+  save_with("../../blobs/0123");
+  EXPECT_EQ(test::read_file(root / "out/chat_template.jinja"), "{{ messages }}");
+  EXPECT_FALSE(fs::is_symlink(root / "out/chat_template.jinja"));
+  fs::remove_all(root.path() / "out");
+  for (const fs::path& target : {fs::path("../../../secret"), root.path() / "secret"}) {
+    EXPECT_TRUE(test::fails(ExitCode::BadData, "chat_template.jinja: is a link that leads out of this folder",
+                            [&] { save_with(target); }));
+  }
+  EXPECT_TRUE(test::fails(ExitCode::BadData, "chat_template.jinja: is a link",
+                          [&] { save_model({}, model, root.path() / "out", source); }));
+  fs::remove(link);
+  fs::create_directory(link);
+  EXPECT_TRUE(
+      test::fails(ExitCode::BadData, "jinja: not a regular file", [&] { require_side_files(source); }));
+}
+
 TEST(ModelFiles, WritesTheTokenizerOfAGgufSource) {
   const test::TemporaryFolder folder;
   save_model({}, small_model(small_config("llama"), "F32"), folder.path(),

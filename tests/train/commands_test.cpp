@@ -94,6 +94,14 @@ TEST(Train, RefusesAnUnknownArchitecture) {
   expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65, "mamba", folder / "run");
 }
 
+TEST(Train, RefusesAModelWhoseChatTemplateIsALinkOutOfItsFolder) {
+  const TemporaryFolder folder;
+  const std::string model = copy_of_llama(folder);
+  fs::create_symlink(folder.write("secret", "mine"), model + "/chat_template.jinja");
+  expect_refusal(prospect(train_words(model, kRows, folder / "run")), 65,
+                 "chat_template.jinja: is a link that leads out of this folder", folder / "run");
+}
+
 TEST(Train, RefusesATruncatedGguf) {
   const TemporaryFolder folder;
   const std::string model = folder.write("model.gguf", std::string("GGUF\3\0\0\0\5\0\0\0", 12));
