@@ -245,20 +245,32 @@ TEST(Collapse, OnlyWarnsWhenToldSo) {
   EXPECT_TRUE(fs::exists(folder / "run/model"));
 }
 
+std::string rows_of_label(const TemporaryFolder& folder, const char* label) {
+  std::string text;
+  for (int i = 0; i < 12; ++i) {
+    text += fmt::format("{{\"prompt\": \"row {0} of\", \"completion\": \" bread {1}\", \"label\": {2}}}\n", i,
+                        3 * i, label);
+  }
+  return folder.write("rows.jsonl", text);
+}
+
 TEST(Collapse, IsNoMatterOfLabelsThatAreAllTheSame) {
   for (const char* label : {"true", "false"}) {
     const TemporaryFolder folder;
-    std::string text;
-    for (int i = 0; i < 12; ++i) {
-      text += fmt::format("{{\"prompt\": \"row {0} of\", \"completion\": \" bread {1}\", \"label\": {2}}}\n",
-                          i, 3 * i, label);
-    }
-    const CommandResult result =
-        prospect(train_words(kLlama, folder.write("rows.jsonl", text), folder / "run",
-                             {"--learning-rate", "1e-3", "--max-steps", "40"}));
+    const CommandResult result = prospect(train_words(kLlama, rows_of_label(folder, label), folder / "run",
+                                                      {"--learning-rate", "1e-3", "--max-steps", "40"}));
     EXPECT_EQ(result.code, 0) << result.err;
     expect_words(result.err, {"all 12 rows are", "KTO can only push in one direction"});
   }
+}
+
+TEST(Collapse, OfUndesirableRowsIsWhatTheyAskForAndSaidToTeachNothing) {
+  const TemporaryFolder folder;
+  const CommandResult result = prospect(train_words(kLlama, rows_of_label(folder, "false"), folder / "run",
+                                                    {"--learning-rate", "1", "--max-steps", "40"}));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_LT(last_line(folder / "run").at("rewards/rejected").get<double>(), -100);
+  expect_words(result.err, {"100 % of the rows are saturated", "or stop earlier"});
 }
 
 }  // namespace
