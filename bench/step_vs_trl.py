@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Prospect beside TRL's KTOTrainer on the same model, rows, batch and threads: step_vs_trl.py PROSPECT MODEL ROWS [--rounds 2] [--out FILE]
+"""Prospect beside TRL's KTOTrainer on the same model, rows, batch and threads: step_vs_trl.py PROSPECT MODEL ROWS [--dtype f32] [--rounds 2] [--out FILE]
 
-MODEL is a Hugging Face folder; the first 24 of ROWS are trained on once, in fp32, batch 4 x 2, 2 threads. The two run in turn, each in a process of
-its own, ROUNDS times. Prints seconds an example (the trainer's loop and the reference, models loaded), peak memory of the process, and the ratio; with
---out appends them as a JSON line. Needs torch, transformers and trl beside Prospect.
+MODEL is a Hugging Face folder; the first 24 of ROWS are trained on once, batch 4 x 2, 2 threads, in f32 or bf16 (TRL: its bf16=True). In turn, each in
+a process of its own, ROUNDS times: Prospect, Prospect once more with the reference's log-probabilities that it kept, TRL. Prints seconds an example (the
+trainer's loop and the reference, models loaded), tokens of the rows a second, peak memory of the process, and ratios to TRL; with --out appends them as
+a JSON line. Needs torch, transformers and trl beside Prospect.
 """
 import argparse
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 ROWS, BATCH, ACCUMULATION, THREADS = 24, 4, 2, 2
 
 
-def trl_child(model_folder, rows_file):
+def trl_child(model_folder, rows_file, dtype):
     """Trains with TRL and prints {"seconds", "peak_gib"}."""
     import torch
     from datasets import Dataset
@@ -33,7 +34,7 @@ def trl_child(model_folder, rows_file):
     model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
     with tempfile.TemporaryDirectory() as out:
         args = KTOConfig(output_dir=out, per_device_train_batch_size=BATCH, gradient_accumulation_steps=ACCUMULATION, num_train_epochs=1, learning_rate=1e-5,
-                         logging_steps=1, save_strategy="no", report_to=[], use_cpu=True, bf16=False, gradient_checkpointing=False, disable_tqdm=True, max_length=1024)
+                         logging_steps=1, save_strategy="no", report_to=[], use_cpu=True, bf16=dtype == "bf16", gradient_checkpointing=False, disable_tqdm=True, max_length=1024)
         trainer = KTOTrainer(model=model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
         start = time.monotonic()
         trainer.train()
@@ -41,18 +42,18 @@ def trl_child(model_folder, rows_file):
     print(json.dumps({"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
 
 
-def run_trl(model, rows):
-    words = [sys.executable, __file__, "--trl-child", str(model), str(rows)]
+def run_trl(model, rows, dtype):
+    words = [sys.executable, __file__, "--trl-child", str(model), str(rows), dtype]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1"})
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_prospect(prospect, model, rows):
+def run_prospect(prospect, model, rows, dtype, cache):
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         words = [prospect, "train", "--compat", "trl", "--model", model, "--data", rows, "--out", out, "--per-device-train-batch-size", BATCH,
                  "--gradient-accumulation-steps", ACCUMULATION, "--num-train-epochs", 1, "--learning-rate", "1e-5", "--logging-steps", 1,
-                 "--save-steps", 0, "--threads", THREADS, "--reference-cache", "none"]
+                 "--save-steps", 0, "--threads", THREADS, "--dtype", dtype, "--reference-cache", cache]
         process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         log = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -61,9 +62,10 @@ def run_prospect(prospect, model, rows):
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         tokens = [line["num_tokens"] - before["num_tokens"] for before, line in zip([{"num_tokens": 0}, *lines], lines)]
         # TRL computes the reference inside its loop, Prospect before it.
-        seconds = float(re.search(r"^reference: .* computed in ([0-9.]+) s", log, re.MULTILINE)[1])
+        reference = re.search(r"^reference: .* computed in ([0-9.]+) s", log, re.MULTILINE)
+        seconds = float(reference[1]) if reference else 0
         seconds += sum(count / line["tokens_per_second"] for count, line in zip(tokens, lines))
-        return {"seconds": seconds, "peak_gib": usage.ru_maxrss / 2**20}
+        return {"seconds": seconds, "peak_gib": usage.ru_maxrss / 2**20, "tokens": sum(tokens)}
 
 
 def main():
@@ -71,23 +73,28 @@ def main():
     parser.add_argument("prospect", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("rows", type=Path)
+    parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    runs = {"prospect": [], "prospect_cached": [], "trl": []}
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.jsonl"
         rows.write_text("".join(line + "\n" for line in args.rows.read_text().splitlines()[:ROWS]))
-        runs = {"prospect": [], "trl": []}
-        for _ in range(args.rounds):
-            runs["prospect"].append(run_prospect(args.prospect, args.model, rows))
-            runs["trl"].append(run_trl(args.model, rows))
+        for number in range(args.rounds):
+            cache = Path(folder) / f"reference-{number}"
+            for name in ("prospect", "prospect_cached"):
+                runs[name].append(run_prospect(args.prospect, args.model, rows, args.dtype, cache))
+            runs["trl"].append(run_trl(args.model, rows, args.dtype))
+    tokens = runs["prospect"][0]["tokens"]
     best = {name: {key: min(run[key] for run in done) for key in ("seconds", "peak_gib")} for name, done in runs.items()}
-    line = {"date": time.strftime("%Y-%m-%d"), "model": args.model.name, "dtype": "f32", "rows": ROWS, "batch": f"{BATCH} x {ACCUMULATION}", "threads": THREADS, "rounds": args.rounds,
-            **{f"{name}_{key}": round(value, 4) for name, values in best.items() for key, value in values.items()},
-            "seconds_ratio": round(best["prospect"]["seconds"] / best["trl"]["seconds"], 4), "memory_ratio": round(best["prospect"]["peak_gib"] / best["trl"]["peak_gib"], 4)}
+    ratio = {(name, key): round(best[name][key] / best["trl"][key], 4) for name in ("prospect", "prospect_cached") for key in ("seconds", "peak_gib")}
+    line = {"date": time.strftime("%Y-%m-%d"), "model": args.model.name, "dtype": args.dtype, "rows": ROWS, "tokens": tokens, "batch": f"{BATCH} x {ACCUMULATION}",
+            "threads": THREADS, "rounds": args.rounds, **{f"{name}_{key}": round(value, 4) for name, values in best.items() for key, value in values.items()},
+            "seconds_ratio": ratio["prospect", "seconds"], "cached_seconds_ratio": ratio["prospect_cached", "seconds"], "memory_ratio": ratio["prospect", "peak_gib"]}
     for name, values in best.items():
-        print(f"{name:>10}: {values['seconds'] / ROWS:.3f} s an example, peak {values['peak_gib']:.2f} GiB")
-    print(f"     ratio: time {line['seconds_ratio']:.3f}, memory {line['memory_ratio']:.3f}")
+        print(f"{name.replace('_', ', '):>16}: {values['seconds'] / ROWS:.3f} s an example, {tokens / values['seconds']:.0f} tokens a second, peak {values['peak_gib']:.2f} GiB")
+    print(f"           ratio: time {line['seconds_ratio']:.3f}, {line['cached_seconds_ratio']:.3f} with the reference kept; memory {line['memory_ratio']:.3f}")
     if args.out:
         with args.out.open("a") as file:
             file.write(json.dumps(line) + "\n")

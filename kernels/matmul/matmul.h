@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "kernels/common/grad_mode.h"
 #include "kernels/common/stream.h"
@@ -11,8 +12,9 @@
 ///   y = alpha * op(a) op(b) + bias,   op(m) = m or its transpose;  y [rows, columns], inner terms a sum
 /// Cost, M rows, N columns, K terms: MK + KN + MN elements moved, 2MNK flops. Compute-bound but for a few
 /// rows: up to kFewRows of them (generation) are dot products bound by reading b once.
-/// Float and double go through OpenBLAS where the build has it, else through plain loops; bf16 is converted
-/// to float by tiles of kTile x kTile, multiplied there, and rounded once at the end.
+/// On the CPU float goes through oneDNN or OpenBLAS and double through OpenBLAS where the build has them, else
+/// through plain loops. Bf16 goes through oneDNN where that and the processor know it; else it is converted to
+/// float by tiles of kTile x kTile and multiplied there. Either way it is rounded once, at the end.
 namespace prospect::kernels {
 
 /// The element type of y may be wider than that of a and b: logits in float from bf16.
@@ -53,10 +55,10 @@ void matmul(const Matmul<T, Out>& args);
 template <class T>
 int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner);
 
-/// What computes products here and the kernels it chose for this processor, in the library's own words.
-const char* matmul_backend();
+/// What computes products here and the kernels it chose for this processor, in the libraries' own words.
+std::string matmul_backend();
 
-/// The product in plain loops, as a build without OpenBLAS computes it. T is float or double.
+/// The product in plain loops, as a build without libraries computes it. T is float or double.
 template <class T>
 void matmul_plain(const Matmul<T>& args);
 

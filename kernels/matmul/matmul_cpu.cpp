@@ -1,15 +1,11 @@
 #include "kernels/matmul/matmul.h"
 
-#ifdef PROSPECT_WITH_OPENBLAS
-#include <cblas.h>
-#endif
-
 #include <algorithm>
-#include <limits>
+#include <string>
 #include <type_traits>
 
-#include "kernels/common/check.h"
 #include "kernels/common/parallel.h"
+#include "kernels/matmul/matmul_library.h"
 
 namespace prospect::kernels::cpu {
 
@@ -104,38 +100,31 @@ void plain_tile(const Matmul<T>& args, int64_t row0, int64_t column0) {
   }
 }
 
-#ifdef PROSPECT_WITH_OPENBLAS
-CBLAS_TRANSPOSE transpose_flag(bool transpose) {
-  return transpose ? CblasTrans : CblasNoTrans;
+/// y = alpha op(a) op(b) + beta y in plain loops; beta is 0 or 1.
+template <class T>
+void plain_product(const Matmul<T>& args, T beta) {
+  if (beta == 0) {
+    parallel_for(args.rows, [&](int64_t row) {
+      std::fill(args.y + row * args.ldy, args.y + row * args.ldy + args.columns, T{0});
+    });
+  }
+  const int64_t across = (args.columns + kPlainColumns - 1) / kPlainColumns;
+  const int64_t down = (args.rows + kPlainRows - 1) / kPlainRows;
+  parallel_for(across * down, [&](int64_t tile) {
+    plain_tile(args, tile / across * kPlainRows, tile % across * kPlainColumns);
+  });
 }
 
+/// Through the library that is best for T, of those there are. oneDNN is ahead of OpenBLAS where it
+/// multiplies the few dozen rows of one sequence without packing b first.
 template <class T>
-void matmul_library(const Matmul<T>& args) {
-  for (const int64_t size : {args.rows, args.columns, args.inner, args.lda, args.ldb, args.ldy}) {
-    CHECK(size <= std::numeric_limits<blasint>::max(), "matmul: size {} is beyond the library's integers",
-          size);
+void library_product(const Matmul<T>& args) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (onednn_product(args)) return;
   }
-  const auto integer = [](int64_t value) { return static_cast<blasint>(value); };
-  // The library wants strides of at least 1 even where nothing is stored.
-  const auto stride = [&](int64_t value) { return integer(std::max<int64_t>(1, value)); };
   const T beta = begin_output(args) ? 1 : 0;
-  const auto gemm = [] {
-    if constexpr (std::is_same_v<T, float>) {
-      return cblas_sgemm;
-    } else {
-      return cblas_dgemm;
-    }
-  }();
-  gemm(CblasRowMajor, transpose_flag(args.transpose_a), transpose_flag(args.transpose_b), integer(args.rows),
-       integer(args.columns), integer(args.inner), static_cast<T>(args.alpha), args.a, stride(args.lda),
-       args.b, stride(args.ldb), beta, args.y, stride(args.ldy));
+  if (!openblas_product(args, beta)) plain_product(args, beta);
 }
-#else
-template <class T>
-void matmul_library(const Matmul<T>& args) {
-  matmul_plain(args);
-}
-#endif
 
 /// A part of a matrix as floats. `packed` gets it row by row.
 struct Tile {
@@ -166,19 +155,19 @@ void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0
                  a_tile);
     convert_tile(b, args.b + (args.transpose_b ? column0 * args.ldb + k0 : k0 * args.ldb + column0), args.ldb,
                  b_tile);
-    matmul_library<float>({.y = y,
-                           .y_mode = k0 == 0 ? GradMode::Overwrite : GradMode::Accumulate,
-                           .a = a,
-                           .b = b,
-                           .rows = height,
-                           .columns = width,
-                           .inner = depth,
-                           .lda = a_tile.columns,
-                           .ldb = b_tile.columns,
-                           .ldy = width,
-                           .transpose_a = args.transpose_a,
-                           .transpose_b = args.transpose_b,
-                           .alpha = args.alpha});
+    library_product<float>({.y = y,
+                            .y_mode = k0 == 0 ? GradMode::Overwrite : GradMode::Accumulate,
+                            .a = a,
+                            .b = b,
+                            .rows = height,
+                            .columns = width,
+                            .inner = depth,
+                            .lda = a_tile.columns,
+                            .ldb = b_tile.columns,
+                            .ldy = width,
+                            .transpose_a = args.transpose_a,
+                            .transpose_b = args.transpose_b,
+                            .alpha = args.alpha});
   }
   parallel_for(height, [&](int64_t row) {
     Out* to = args.y + (row0 + row) * args.ldy + column0;
@@ -191,26 +180,13 @@ void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0
 
 }  // namespace
 
-const char* matmul_backend() {
-#ifdef PROSPECT_WITH_OPENBLAS
-  return openblas_get_config();
-#else
-  return "plain loops";
-#endif
+std::string matmul_backend() {
+  return onednn_words() + "; " + openblas_words() + "; plain loops";
 }
 
 template <class T>
 void matmul_plain(const Matmul<T>& args) {
-  if (!begin_output(args)) {
-    parallel_for(args.rows, [&](int64_t row) {
-      std::fill(args.y + row * args.ldy, args.y + row * args.ldy + args.columns, T{0});
-    });
-  }
-  const int64_t across = (args.columns + kPlainColumns - 1) / kPlainColumns;
-  const int64_t down = (args.rows + kPlainRows - 1) / kPlainRows;
-  parallel_for(across * down, [&](int64_t tile) {
-    plain_tile(args, tile / across * kPlainRows, tile % across * kPlainColumns);
-  });
+  plain_product(args, begin_output(args) ? T{1} : T{0});
 }
 
 template <class T, class Out>
@@ -219,11 +195,12 @@ void matmul(const Matmul<T, Out>& args) {
   if (args.rows <= kFewRows && !args.transpose_a && args.transpose_b) {
     matmul_few_rows(args);
   } else if constexpr (std::is_same_v<T, bf16>) {
+    if (onednn_product(args)) return;
     for (int64_t column = 0; column < args.columns; column += kTile) {
       for (int64_t row = 0; row < args.rows; row += kTile) converted_tile(args, row, column);
     }
   } else {
-    matmul_library(args);
+    library_product(args);
   }
 }
 

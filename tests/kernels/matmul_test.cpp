@@ -19,7 +19,6 @@ struct Case {
   GradMode mode;
 };
 
-constexpr double kAlpha = 0.5;
 constexpr int64_t kPadding = 3;
 constexpr GradMode kOverwrite = GradMode::Overwrite, kAccumulate = GradMode::Accumulate;
 
@@ -39,7 +38,7 @@ Tensor stored(int64_t rows, int64_t columns, bool transposed, DType dtype, uint6
 
 /// The definition, in double, on the values as stored; padding of y keeps what it held.
 std::vector<double> expected_product(const Case& c, const Tensor& a, const Tensor& b, const Tensor& bias,
-                                     const Tensor& y) {
+                                     const Tensor& y, double alpha) {
   const auto av = to_doubles(a), bv = to_doubles(b), biases = to_doubles(bias);
   std::vector<double> result = to_doubles(y);
   const int64_t lda = a.size(1), ldb = b.size(1), ldy = y.size(1);
@@ -51,7 +50,7 @@ std::vector<double> expected_product(const Case& c, const Tensor& a, const Tenso
                bv[size_t(c.transpose_b ? j * ldb + k : k * ldb + j)];
       }
       double& to = result[size_t(i * ldy + j)];
-      to = (c.mode == kAccumulate ? to : 0) + kAlpha * sum + (c.bias ? biases[size_t(j)] : 0);
+      to = (c.mode == kAccumulate ? to : 0) + alpha * sum + (c.bias ? biases[size_t(j)] : 0);
     }
   }
   return result;
@@ -61,7 +60,7 @@ std::vector<double> expected_product(const Case& c, const Tensor& a, const Tenso
 /// is about sqrt(k) in size, so K roundings of it, independent and each 0.4 u on average, add up to about 0.3
 /// K u; ten times that is a bound no run meets by chance, and far below what one wrong term (1) would show.
 template <class T, class Out>
-void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result = false) {
+void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result, double alpha) {
   for (const Case& c : kCases) {
     const DType in = dtype_of<T>, out = dtype_of<Out>;
     const Tensor a = stored(c.rows, c.inner, c.transpose_a, in, 1),
@@ -70,7 +69,7 @@ void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result = fa
                  y = normal_tensor({c.rows, c.columns + kPadding}, out, 4);
     const int64_t bytes = kernels::cpu::matmul_scratch_bytes<T>(c.rows, c.columns, c.inner);
     std::vector<std::byte> scratch(static_cast<size_t>(bytes));
-    const auto expected = expected_product(c, a, b, bias, y);
+    const auto expected = expected_product(c, a, b, bias, y, alpha);
     product({.y = y.data<Out>(),
              .y_mode = c.mode,
              .scratch = scratch.data(),
@@ -85,13 +84,19 @@ void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result = fa
              .ldy = y.size(1),
              .transpose_a = c.transpose_a,
              .transpose_b = c.transpose_b,
-             .alpha = kAlpha});
+             .alpha = alpha});
     const double tolerance = 3 * static_cast<double>(c.inner + 4) * unit_roundoff(compute_dtype(in)) +
                              (rounds_result ? unit_roundoff(out) : 0);
     EXPECT_TRUE(near(y, expected, tolerance))
         << c.rows << " x " << c.columns << " x " << c.inner << (c.transpose_a ? ", a transposed" : "")
-        << (c.transpose_b ? ", b transposed" : "");
+        << (c.transpose_b ? ", b transposed" : "") << ", alpha " << alpha;
   }
+}
+
+/// A factor other than 1 may go another way than the products that a model consists of.
+template <class T, class Out>
+void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result = false) {
+  for (const double alpha : {1.0, 0.5}) check_cases(product, rounds_result, alpha);
 }
 
 TEST(Matmul, FloatAgreesWithTheDefinition) {
