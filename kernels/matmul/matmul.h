@@ -12,9 +12,10 @@
 ///   y = alpha * op(a) op(b) + bias,   op(m) = m or its transpose;  y [rows, columns], inner terms a sum
 /// Cost, M rows, N columns, K terms: MK + KN + MN elements moved, 2MNK flops. Compute-bound but for a few
 /// rows: up to kFewRows of them (generation) are dot products bound by reading b once.
-/// On the CPU float goes through oneDNN or OpenBLAS and double through OpenBLAS where the build has them, else
-/// through plain loops. Bf16 goes through oneDNN where that and the processor know it; else it is converted to
-/// float by tiles of kTile x kTile and multiplied there. Either way it is rounded once, at the end.
+/// On the CPU float goes through oneDNN or OpenBLAS and double through OpenBLAS where the build has them,
+/// else through plain loops. Bf16 goes through oneDNN where that and the processor know it; else it is
+/// converted to float by tiles of kTile x kTile and multiplied there. Either way it is rounded once, at the
+/// end.
 namespace prospect::kernels {
 
 /// The element type of y may be wider than that of a and b: logits in float from bf16.
