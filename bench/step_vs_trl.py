@@ -3,8 +3,9 @@
 
 MODEL is a Hugging Face folder; the first 24 of ROWS are trained on once, batch 4 x 2, 2 threads, in f32 or bf16 (TRL: its bf16=True). In turn, each in
 a process of its own, ROUNDS times: Prospect, Prospect once more with the reference's log-probabilities that it kept, TRL. Prints seconds an example (the
-trainer's loop and the reference, models loaded), tokens of the rows a second, peak memory of the process, and ratios to TRL; with --out appends them as
-a JSON line. Needs torch, transformers and trl beside Prospect.
+trainer's loop and the reference, models loaded), tokens of the rows a second, peak memory of the process, ratios to TRL, and the rate at which Prospect
+gets through its matrix products, all its time counted (matmul_bench prints theirs alone); with --out appends them as a JSON line. Needs torch,
+transformers and trl beside Prospect.
 """
 import argparse
 import json
@@ -68,6 +69,17 @@ def run_prospect(prospect, model, rows, dtype, cache):
         return {"seconds": seconds, "peak_gib": usage.ru_maxrss / 2**20, "tokens": sum(tokens)}
 
 
+def product_gflop(model, tokens):
+    """Of the matrix products in a step whose rows have so many tokens: policy forward and twice that backward, the pairs' forward, and the reference's
+    rows and pairs. The head's are counted for prompts too, which have none: a few percent too much."""
+    config = json.loads((model / "config.json").read_text())
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    head_dim = config.get("head_dim") or hidden // heads
+    attention = 2 * hidden * head_dim * (heads + config.get("num_key_value_heads", heads))
+    weights = config["num_hidden_layers"] * (attention + 3 * hidden * config["intermediate_size"]) + hidden * config["vocab_size"]
+    return 2e-9 * weights * tokens * 6
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("prospect", type=Path)
@@ -95,6 +107,9 @@ def main():
     for name, values in best.items():
         print(f"{name.replace('_', ', '):>16}: {values['seconds'] / ROWS:.3f} s an example, {tokens / values['seconds']:.0f} tokens a second, peak {values['peak_gib']:.2f} GiB")
     print(f"           ratio: time {line['seconds_ratio']:.3f}, {line['cached_seconds_ratio']:.3f} with the reference kept; memory {line['memory_ratio']:.3f}")
+    gflop = product_gflop(args.model, tokens)
+    line["products_gflop"] = round(gflop)
+    print(f"        products: {gflop / ROWS:.0f} GFLOP an example; Prospect does them at {gflop / best['prospect']['seconds']:.0f} GFLOP/s, all its time counted")
     if args.out:
         with args.out.open("a") as file:
             file.write(json.dumps(line) + "\n")
