@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 
 ROWS, BATCH, ACCUMULATION, THREADS = 24, 4, 2, 2
+# What is compared with TRL's: its name in the record, which of our runs, and which of its figures.
+RATIOS = (("seconds_ratio", "prospect", "seconds"), ("cached_seconds_ratio", "prospect_cached", "seconds"), ("memory_ratio", "prospect", "peak_gib"))
 
 
 def trl_child(model_folder, rows_file, dtype):
@@ -63,21 +65,21 @@ def run_prospect(prospect, model, rows, dtype, cache):
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         tokens = [line["num_tokens"] - before["num_tokens"] for before, line in zip([{"num_tokens": 0}, *lines], lines)]
         # TRL computes the reference inside its loop, Prospect before it.
-        reference = re.search(r"^reference: .* computed in ([0-9.]+) s", log, re.MULTILINE)
-        seconds = float(reference[1]) if reference else 0
+        reference = re.search(r"^reference: \d+ sequences from the cache, \d+ computed(?: in ([0-9.]+) s)?", log, re.MULTILINE)
+        seconds = float(reference[1] or 0)
         seconds += sum(count / line["tokens_per_second"] for count, line in zip(tokens, lines))
         return {"seconds": seconds, "peak_gib": usage.ru_maxrss / 2**20, "tokens": sum(tokens)}
 
 
-def product_gflop(model, tokens):
-    """Of the matrix products in a step whose rows have so many tokens: policy forward and twice that backward, the pairs' forward, and the reference's
-    rows and pairs. The head's are counted for prompts too, which have none: a few percent too much."""
-    config = json.loads((model / "config.json").read_text())
-    hidden, heads = config["hidden_size"], config["num_attention_heads"]
-    head_dim = config.get("head_dim") or hidden // heads
-    attention = 2 * hidden * head_dim * (heads + config.get("num_key_value_heads", heads))
-    weights = config["num_hidden_layers"] * (attention + 3 * hidden * config["intermediate_size"]) + hidden * config["vocab_size"]
-    return 2e-9 * weights * tokens * 6
+def product_weights(model):
+    """How many of a model's weights stand in matrix products: all matrices, but not positions, and tokens only where they are the head too."""
+    shapes = {}
+    for path in model.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        shapes |= {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__" and len(tensor["shape"]) == 2}
+    tokens = () if "lm_head.weight" not in shapes else ("embed_tokens.weight", "wte.weight")
+    return sum(rows * columns for name, (rows, columns) in shapes.items() if not name.endswith(("wpe.weight", *tokens)))
 
 
 def main():
@@ -89,6 +91,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    weights = product_weights(args.model)
     runs = {"prospect": [], "prospect_cached": [], "trl": []}
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.jsonl"
@@ -100,15 +103,14 @@ def main():
             runs["trl"].append(run_trl(args.model, rows, args.dtype))
     tokens = runs["prospect"][0]["tokens"]
     best = {name: {key: min(run[key] for run in done) for key in ("seconds", "peak_gib")} for name, done in runs.items()}
-    ratio = {(name, key): round(best[name][key] / best["trl"][key], 4) for name in ("prospect", "prospect_cached") for key in ("seconds", "peak_gib")}
+    # Policy forward and twice that backward, its pairs forward, the reference's rows and pairs. The head's products of prompts, which are not made, count too.
+    gflop = 2e-9 * weights * tokens * 6
     line = {"date": time.strftime("%Y-%m-%d"), "model": args.model.name, "dtype": args.dtype, "rows": ROWS, "tokens": tokens, "batch": f"{BATCH} x {ACCUMULATION}",
             "threads": THREADS, "rounds": args.rounds, **{f"{name}_{key}": round(value, 4) for name, values in best.items() for key, value in values.items()},
-            "seconds_ratio": ratio["prospect", "seconds"], "cached_seconds_ratio": ratio["prospect_cached", "seconds"], "memory_ratio": ratio["prospect", "peak_gib"]}
+            **{name: round(best[ours][key] / best["trl"][key], 4) for name, ours, key in RATIOS}, "products_gflop": round(gflop)}
     for name, values in best.items():
         print(f"{name.replace('_', ', '):>16}: {values['seconds'] / ROWS:.3f} s an example, {tokens / values['seconds']:.0f} tokens a second, peak {values['peak_gib']:.2f} GiB")
     print(f"           ratio: time {line['seconds_ratio']:.3f}, {line['cached_seconds_ratio']:.3f} with the reference kept; memory {line['memory_ratio']:.3f}")
-    gflop = product_gflop(args.model, tokens)
-    line["products_gflop"] = round(gflop)
     print(f"        products: {gflop / ROWS:.0f} GFLOP an example; Prospect does them at {gflop / best['prospect']['seconds']:.0f} GFLOP/s, all its time counted")
     if args.out:
         with args.out.open("a") as file:

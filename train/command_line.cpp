@@ -160,11 +160,18 @@ int report(const Error& error) {
   return static_cast<int>(error.code());
 }
 
-/// What CLI11 says, but for a word where a command should stand: that it is none, and which there are.
+/// What CLI11 says, but for words that nothing takes: the first option among them, or the word where a
+/// command should stand and which commands there are.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
-  const std::vector<std::string> unread = app.remaining();
-  if (!app.get_subcommands().empty() || unread.empty() || unread.front().starts_with('-'))
-    return error.what();
+  const std::vector<std::string> unread = app.remaining(true);
+  if (unread.empty()) return error.what();
+  if (const auto named = app.get_subcommands(); !named.empty()) {
+    const auto option = std::find_if(unread.begin(), unread.end(),
+                                     [](const std::string& word) { return word.starts_with('-'); });
+    return fmt::format("'{}' is not an option of prospect {}",
+                       option == unread.end() ? unread.front() : *option, named.front()->get_name());
+  }
+  if (unread.front().starts_with('-')) return error.what();
   std::vector<std::string> commands;
   for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
   return fmt::format("'{}' is not a command; there are {}", unread.front(), fmt::join(commands, ", "));

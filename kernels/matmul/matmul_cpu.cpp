@@ -115,8 +115,7 @@ void plain_product(const Matmul<T>& args, T beta) {
   });
 }
 
-/// Through the library that is best for T, of those there are. oneDNN is ahead of OpenBLAS where it
-/// multiplies the few dozen rows of one sequence without packing b first.
+/// Through oneDNN, which knows no doubles, or else OpenBLAS, or else plain loops.
 template <class T>
 void library_product(const Matmul<T>& args) {
   if constexpr (std::is_same_v<T, float>) {

@@ -19,7 +19,7 @@ template <class T>
 constexpr memory::data_type kType =
     std::is_same_v<T, float> ? memory::data_type::f32 : memory::data_type::bf16;
 
-/// Without such instructions the library would emulate them, which is slower than products of floats.
+/// The library emulates such instructions on some processors; there, products of floats are the way.
 bool multiplies_bf16() {
   constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;

@@ -44,6 +44,20 @@ TEST(CommandLine, NamesAWordThatIsNoCommand) {
       << result.err;
 }
 
+TEST(CommandLine, NamesAnOptionThatACommandDoesNotHave) {
+  for (const char* required : {"--model", "--not-model"}) {
+    const CommandResult result = prospect({"train", required, kLlama, "--learning-rte", "1"});
+    EXPECT_EQ(result.code, 2);
+    const std::string first = std::string(required) == "--model" ? "--learning-rte" : "--not-model";
+    EXPECT_TRUE(result.err.starts_with("prospect: '" + first + "' is not an option of prospect train\n"))
+        << result.err;
+  }
+  const CommandResult word = prospect({"score", "--model", kLlama, "rows.jsonl"});
+  EXPECT_EQ(word.code, 2);
+  EXPECT_TRUE(word.err.starts_with("prospect: 'rows.jsonl' is not an option of prospect score\n"))
+      << word.err;
+}
+
 TEST(Train, RefusesRowsWithAnUnknownLabel) {
   const TemporaryFolder folder;
   const std::string rows =
