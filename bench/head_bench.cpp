@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "bench/bench.h"
 #include "kernels/matmul/matmul.h"
 
@@ -49,8 +51,14 @@ void head_bare_products(benchmark::State& state) {
   const Tensor logits = Tensor::zeros({rows, vocabulary}, DType::F32, Device::cpu());
   const Tensor dhidden = Tensor::zeros({rows, columns}, DType::F32, Device::cpu());
   const Tensor dweight = Tensor::zeros({vocabulary, columns}, DType::F32, Device::cpu());
+  using kernels::cpu::matmul_scratch_bytes;
+  const std::vector<int64_t> needs = {matmul_scratch_bytes<float>(rows, vocabulary, columns),
+                                      matmul_scratch_bytes<float>(rows, columns, vocabulary),
+                                      matmul_scratch_bytes<float>(vocabulary, columns, rows)};
+  std::vector<std::byte> scratch(static_cast<size_t>(*std::ranges::max_element(needs)));
   for (auto _ : state) {
     kernels::cpu::matmul<float>({.y = logits.data<float>(),
+                                 .scratch = scratch.data(),
                                  .a = hidden.data<float>(),
                                  .b = weight.data<float>(),
                                  .rows = rows,
@@ -61,6 +69,7 @@ void head_bare_products(benchmark::State& state) {
                                  .ldy = vocabulary,
                                  .transpose_b = true});
     kernels::cpu::matmul<float>({.y = dhidden.data<float>(),
+                                 .scratch = scratch.data(),
                                  .a = logits.data<float>(),
                                  .b = weight.data<float>(),
                                  .rows = rows,
@@ -70,6 +79,7 @@ void head_bare_products(benchmark::State& state) {
                                  .ldb = columns,
                                  .ldy = columns});
     kernels::cpu::matmul<float>({.y = dweight.data<float>(),
+                                 .scratch = scratch.data(),
                                  .a = logits.data<float>(),
                                  .b = hidden.data<float>(),
                                  .rows = vocabulary,

@@ -9,6 +9,7 @@
 #include "kernels/common/bf16.h"
 #include "kernels/common/check.h"
 #include "kernels/common/threads.h"
+#include "kernels/common/vector.h"
 
 /// Tiles of attention on the CPU, shared by forward and backward; host code only.
 /// The heads of a group share keys, so they are rows of one tile: row r of a sequence is query r / group of
@@ -19,31 +20,6 @@ namespace prospect::kernels::cpu {
 constexpr int64_t kRowTile = 96;  ///< rows of a tile: a multiple of 6 (product blocks) and 16 (lanes)
 constexpr int64_t kKeyTile = 64;
 constexpr int64_t kMaxHeadDim = 256;
-
-/// 32 bytes of C, which GCC and Clang compute with element by element.
-template <class C>
-struct VectorOf {
-  typedef C type __attribute__((vector_size(32)));
-};
-template <class C>
-using Vector = typename VectorOf<C>::type;
-template <class C>
-constexpr int64_t kLanes = 32 / sizeof(C);
-
-template <class T>
-inline Vector<compute_t<T>> load_vector(const T* source) {
-  Vector<compute_t<T>> vector;
-  if constexpr (std::is_same_v<T, compute_t<T>>) {
-    std::memcpy(&vector, source, sizeof vector);
-  } else {
-    for (int64_t lane = 0; lane < kLanes<compute_t<T>>; ++lane) vector[lane] = load(source[lane]);
-  }
-  return vector;
-}
-template <class C>
-inline void store_vector(C* target, Vector<C> vector) {
-  std::memcpy(target, &vector, sizeof vector);
-}
 
 /// A matrix whose element (row, k) is data[row * row_step + k * k_step].
 template <class C>

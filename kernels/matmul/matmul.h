@@ -12,8 +12,8 @@
 ///   y = alpha * op(a) op(b) + bias,   op(m) = m or its transpose;  y [rows, columns], inner terms a sum
 /// Cost, M rows, N columns, K terms: MK + KN + MN elements moved, 2MNK flops. Compute-bound but for a few
 /// rows: up to kFewRows of them (generation) are dot products bound by reading b once.
-/// On the CPU float goes through oneDNN or OpenBLAS and double through OpenBLAS where the build has them,
-/// else through plain loops. Bf16 goes through oneDNN where that and the processor know it; else it is
+/// On the CPU float and double go through matmul_blocked(), but float through oneDNN where the build has it
+/// and the processor AVX-512. Bf16 goes through oneDNN where the processor multiplies it; else it is
 /// converted to float by tiles of kTile x kTile and multiplied there. Either way it is rounded once, at the
 /// end.
 namespace prospect::kernels {
@@ -48,20 +48,21 @@ namespace cpu {
 inline constexpr int64_t kFewRows = 8;
 inline constexpr int64_t kTile = 512;
 
-/// The library uses all threads itself, but inside parallel regions none but the caller's.
-/// Throws: Error(Bug) when a size does not fit the library's 32-bit integers.
+/// Uses all threads, but inside parallel regions none but the caller's.
 template <class T, class Out = T>
 void matmul(const Matmul<T, Out>& args);
-/// 0 unless T is bf16.
 template <class T>
 int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner);
 
 /// What computes products here and the kernels it chose for this processor, in the libraries' own words.
 std::string matmul_backend();
 
-/// The product in plain loops, as a build without libraries computes it. T is float or double.
+/// The product by our own hand, for float and double. Whatever the threads and the other rows, an element of
+/// y is the same sum: its terms one after another, in parts whose number depends on `inner` alone.
 template <class T>
-void matmul_plain(const Matmul<T>& args);
+void matmul_blocked(const Matmul<T>& args);
+template <class T>
+int64_t matmul_blocked_scratch_bytes(int64_t rows, int64_t inner);
 
 /// Each column is summed from the first row to the last, whatever the number of threads. RC elements moved.
 template <class T>

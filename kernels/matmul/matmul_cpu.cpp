@@ -13,10 +13,7 @@ namespace {
 
 constexpr int64_t kLanes = 16;      // independent sums of a dot product: two registers of floats
 constexpr int64_t kRowsAtOnce = 4;  // dot products that share one pass over a row of b
-constexpr int64_t kPlainRows = 32;  // the tile of y that one thread computes at a time in plain loops
-constexpr int64_t kPlainColumns = 128;
-constexpr int64_t kPlainInner = 64;
-constexpr int64_t kStrip = 128;  // columns summed together
+constexpr int64_t kStrip = 128;     // columns summed together
 
 /// out[r] = x_r . w for R rows of x, each in kLanes sums that are added in order.
 template <int R, class T>
@@ -63,66 +60,13 @@ void matmul_few_rows(const Matmul<T, Out>& args) {
   });
 }
 
-/// What the product is added to: the bias, or what y holds, or both. Returns whether y counts.
+/// Through the library where that is faster, else by our own hand.
 template <class T>
-bool begin_output(const Matmul<T>& args) {
-  if (!args.bias) return args.y_mode == GradMode::Accumulate;
-  parallel_for(args.rows, [&](int64_t row) {
-    T* y = args.y + row * args.ldy;
-    for (int64_t c = 0; c < args.columns; ++c) put(y[c], args.bias[c], args.y_mode);
-  });
-  return true;
-}
-
-/// One tile of y of at most kPlainRows x kPlainColumns, from a packed part of b that stays in the L1 cache.
-template <class T>
-void plain_tile(const Matmul<T>& args, int64_t row0, int64_t column0) {
-  const int64_t row1 = std::min(args.rows, row0 + kPlainRows);
-  const int64_t width = std::min(args.columns - column0, kPlainColumns);
-  const int64_t a_row = args.transpose_a ? 1 : args.lda, a_inner = args.transpose_a ? args.lda : 1;
-  const int64_t b_inner = args.transpose_b ? 1 : args.ldb, b_column = args.transpose_b ? args.ldb : 1;
-  const T alpha = static_cast<T>(args.alpha);
-  T packed[kPlainInner][kPlainColumns];
-  for (int64_t k0 = 0; k0 < args.inner; k0 += kPlainInner) {
-    const int64_t depth = std::min(args.inner - k0, kPlainInner);
-    for (int64_t k = 0; k < depth; ++k) {
-      const T* b = args.b + (k0 + k) * b_inner + column0 * b_column;
-      for (int64_t c = 0; c < width; ++c) packed[k][c] = b[c * b_column];
-    }
-    for (int64_t row = row0; row < row1; ++row) {
-      T* y = args.y + row * args.ldy + column0;
-      for (int64_t k = 0; k < depth; ++k) {
-        const T factor = alpha * args.a[row * a_row + (k0 + k) * a_inner];
-#pragma omp simd
-        for (int64_t c = 0; c < width; ++c) y[c] += factor * packed[k][c];
-      }
-    }
-  }
-}
-
-/// y = alpha op(a) op(b) + beta y in plain loops; beta is 0 or 1.
-template <class T>
-void plain_product(const Matmul<T>& args, T beta) {
-  if (beta == 0) {
-    parallel_for(args.rows, [&](int64_t row) {
-      std::fill(args.y + row * args.ldy, args.y + row * args.ldy + args.columns, T{0});
-    });
-  }
-  const int64_t across = (args.columns + kPlainColumns - 1) / kPlainColumns;
-  const int64_t down = (args.rows + kPlainRows - 1) / kPlainRows;
-  parallel_for(across * down, [&](int64_t tile) {
-    plain_tile(args, tile / across * kPlainRows, tile % across * kPlainColumns);
-  });
-}
-
-/// Through oneDNN, which knows no doubles, or else OpenBLAS, or else plain loops.
-template <class T>
-void library_product(const Matmul<T>& args) {
+void whole_product(const Matmul<T>& args) {
   if constexpr (std::is_same_v<T, float>) {
-    if (onednn_product(args)) return;
+    if (onednn_is_faster<T>() && onednn_product(args)) return;
   }
-  const T beta = begin_output(args) ? 1 : 0;
-  if (!openblas_product(args, beta)) plain_product(args, beta);
+  matmul_blocked(args);
 }
 
 /// A part of a matrix as floats. `packed` gets it row by row.
@@ -154,19 +98,20 @@ void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0
                  a_tile);
     convert_tile(b, args.b + (args.transpose_b ? column0 * args.ldb + k0 : k0 * args.ldb + column0), args.ldb,
                  b_tile);
-    library_product<float>({.y = y,
-                            .y_mode = k0 == 0 ? GradMode::Overwrite : GradMode::Accumulate,
-                            .a = a,
-                            .b = b,
-                            .rows = height,
-                            .columns = width,
-                            .inner = depth,
-                            .lda = a_tile.columns,
-                            .ldb = b_tile.columns,
-                            .ldy = width,
-                            .transpose_a = args.transpose_a,
-                            .transpose_b = args.transpose_b,
-                            .alpha = args.alpha});
+    whole_product<float>({.y = y,
+                          .y_mode = k0 == 0 ? GradMode::Overwrite : GradMode::Accumulate,
+                          .scratch = reinterpret_cast<std::byte*>(y + height * width),
+                          .a = a,
+                          .b = b,
+                          .rows = height,
+                          .columns = width,
+                          .inner = depth,
+                          .lda = a_tile.columns,
+                          .ldb = b_tile.columns,
+                          .ldy = width,
+                          .transpose_a = args.transpose_a,
+                          .transpose_b = args.transpose_b,
+                          .alpha = args.alpha});
   }
   parallel_for(height, [&](int64_t row) {
     Out* to = args.y + (row0 + row) * args.ldy + column0;
@@ -180,12 +125,7 @@ void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0
 }  // namespace
 
 std::string matmul_backend() {
-  return onednn_words() + "; " + openblas_words() + "; plain loops";
-}
-
-template <class T>
-void matmul_plain(const Matmul<T>& args) {
-  plain_product(args, begin_output(args) ? T{1} : T{0});
+  return onednn_words() + "; own, blocked";
 }
 
 template <class T, class Out>
@@ -194,20 +134,23 @@ void matmul(const Matmul<T, Out>& args) {
   if (args.rows <= kFewRows && !args.transpose_a && args.transpose_b) {
     matmul_few_rows(args);
   } else if constexpr (std::is_same_v<T, bf16>) {
-    if (onednn_product(args)) return;
+    if (onednn_is_faster<T>() && onednn_product(args)) return;
     for (int64_t column = 0; column < args.columns; column += kTile) {
       for (int64_t row = 0; row < args.rows; row += kTile) converted_tile(args, row, column);
     }
   } else {
-    library_product(args);
+    whole_product(args);
   }
 }
 
 template <class T>
 int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner) {
-  if (!std::is_same_v<T, bf16>) return 0;
-  const int64_t m = std::min(rows, kTile), n = std::min(columns, kTile), k = std::min(inner, kTile);
-  return (m * k + k * n + m * n) * static_cast<int64_t>(sizeof(float));
+  if constexpr (std::is_same_v<T, bf16>) {
+    const int64_t m = std::min(rows, kTile), n = std::min(columns, kTile), k = std::min(inner, kTile);
+    return (m * k + k * n + m * n) * int64_t{sizeof(float)} + matmul_blocked_scratch_bytes<float>(m, k);
+  } else {
+    return matmul_blocked_scratch_bytes<T>(rows, inner);
+  }
 }
 
 template <class T>
@@ -233,8 +176,6 @@ template void matmul(const Matmul<bf16, float>&);
 template int64_t matmul_scratch_bytes<float>(int64_t, int64_t, int64_t);
 template int64_t matmul_scratch_bytes<double>(int64_t, int64_t, int64_t);
 template int64_t matmul_scratch_bytes<bf16>(int64_t, int64_t, int64_t);
-template void matmul_plain(const Matmul<float>&);
-template void matmul_plain(const Matmul<double>&);
 template void matmul_bias_backward(const MatmulBiasBackward<float>&);
 template void matmul_bias_backward(const MatmulBiasBackward<double>&);
 template void matmul_bias_backward(const MatmulBiasBackward<bf16>&);

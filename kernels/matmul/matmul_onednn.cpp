@@ -19,12 +19,6 @@ template <class T>
 constexpr memory::data_type kType =
     std::is_same_v<T, float> ? memory::data_type::f32 : memory::data_type::bf16;
 
-/// The library emulates such instructions on some processors; there, products of floats are the way.
-bool multiplies_bf16() {
-  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
-}
-
 memory::desc matrix(memory::data_type type, int64_t rows, int64_t columns, int64_t stride, bool transposed) {
   return {{rows, columns}, type, transposed ? memory::dims{1, stride} : memory::dims{stride, 1}};
 }
@@ -36,9 +30,16 @@ memory at(const T* data, const memory::desc& desc, const dnnl::engine& engine) {
 
 }  // namespace
 
+template <class T>
+bool onednn_is_faster() {
+  constexpr auto kNeeded = static_cast<unsigned>(std::is_same_v<T, float> ? dnnl::cpu_isa::avx512_core
+                                                                          : dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
+}
+
 template <class T, class Out>
 bool onednn_product(const Matmul<T, Out>& args) {
-  if (args.alpha != 1 || args.inner == 0 || (std::is_same_v<T, bf16> && !multiplies_bf16())) return false;
+  if (args.alpha != 1 || args.inner == 0) return false;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   const memory::desc a = matrix(kType<T>, args.rows, args.inner, args.lda, args.transpose_a);
   const memory::desc b = matrix(kType<T>, args.inner, args.columns, args.ldb, args.transpose_b);
@@ -67,6 +68,11 @@ std::string onednn_words() {
                      version->hash, static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
 }
 #else
+template <class T>
+bool onednn_is_faster() {
+  return false;
+}
+
 template <class T, class Out>
 bool onednn_product(const Matmul<T, Out>&) {
   return false;
@@ -77,6 +83,8 @@ std::string onednn_words() {
 }
 #endif
 
+template bool onednn_is_faster<float>();
+template bool onednn_is_faster<bf16>();
 template bool onednn_product(const Matmul<float>&);
 template bool onednn_product(const Matmul<bf16>&);
 template bool onednn_product(const Matmul<bf16, float>&);

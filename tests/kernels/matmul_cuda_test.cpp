@@ -69,6 +69,9 @@ void check(const Case& c, Product<T, Out> product) {
   auto y = doubles(before);
   expected.y = y.data(), expected.a = exact_a.data(), expected.b = exact_b.data();
   if (c.bias) expected.bias = exact_bias.data();
+  std::vector<std::byte> scratch(
+      static_cast<size_t>(kernels::cpu::matmul_scratch_bytes<double>(c.rows, c.columns, c.inner)));
+  expected.scratch = scratch.data();
   kernels::cpu::matmul(expected);
 
   DeviceBuffer<T> device_a(a, c.skip), device_b(b, c.skip), device_bias(bias, c.skip);

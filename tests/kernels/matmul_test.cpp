@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "engine/ops.h"
+#include "kernels/common/threads.h"
+#include "kernels/matmul/matmul_library.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/near.h"
 #include "tests/support/random.h"
@@ -115,9 +119,49 @@ TEST(Matmul, BfloatInputsGiveAFloatResultUnrounded) {
   check_cases(kernels::cpu::matmul<bf16, float>);
 }
 
-TEST(Matmul, PlainLoopsAgreeWithTheDefinition) {
-  check_cases(kernels::cpu::matmul_plain<float>);
-  check_cases(kernels::cpu::matmul_plain<double>);
+TEST(Matmul, OurOwnProductAgreesWithTheDefinition) {
+  check_cases(kernels::cpu::matmul_blocked<float>);
+  check_cases(kernels::cpu::matmul_blocked<double>);
+}
+
+/// The library where it can, also on a processor whose instructions do not make it the faster one.
+void library_or_own(const Matmul<float>& args) {
+  if (!kernels::cpu::onednn_product(args)) kernels::cpu::matmul_blocked(args);
+}
+
+TEST(Matmul, TheLibraryAgreesWithTheDefinition) {
+  if (kernels::cpu::onednn_words().empty()) GTEST_SKIP() << "built without oneDNN";
+  check_cases(library_or_own);
+}
+
+/// [rows, columns] = a b^T by matmul_blocked().
+Tensor blocked(const Tensor& a, const Tensor& b, int64_t rows) {
+  Tensor y = Tensor::empty({rows, b.size(0)}, DType::F32, a.device());
+  std::vector<std::byte> scratch(
+      static_cast<size_t>(kernels::cpu::matmul_blocked_scratch_bytes<float>(rows, a.size(1))));
+  kernels::cpu::matmul_blocked<float>({.y = y.data<float>(),
+                                       .scratch = scratch.data(),
+                                       .a = a.data<float>(),
+                                       .b = b.data<float>(),
+                                       .rows = rows,
+                                       .columns = b.size(0),
+                                       .inner = a.size(1),
+                                       .lda = a.size(1),
+                                       .ldb = b.size(1),
+                                       .ldy = b.size(0),
+                                       .transpose_b = true});
+  return y;
+}
+
+TEST(Matmul, OurOwnProductKeepsARowsBitsWhateverTheOtherRowsAndTheThreads) {
+  const Tensor a = normal_tensor({401, 700}, DType::F32, 1), b = normal_tensor({250, 700}, DType::F32, 2);
+  const Tensor all = blocked(a, b, 401);
+  for (const int64_t rows : {1, 5, 6, 100, 193, 400}) {
+    const Tensor first = blocked(a, b, rows);
+    EXPECT_EQ(std::memcmp(first.bytes(), all.bytes(), static_cast<size_t>(4 * rows * 250)), 0) << rows;
+  }
+  const OneThread alone;
+  EXPECT_EQ(std::memcmp(blocked(a, b, 401).bytes(), all.bytes(), 4 * 401 * 250), 0);
 }
 
 TEST(Matmul, IgnoredResultIsLeftAlone) {
