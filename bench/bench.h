@@ -2,6 +2,9 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+
+#include "bench/machine_rates.h"
 #include "engine/ops.h"
 
 namespace prospect::bench {
@@ -16,11 +19,16 @@ inline Tensor values(const Shape& shape, DType dtype) {
   return convert(tensor, dtype);
 }
 
-/// Reports bytes a second and flops a second of what ran so far.
+/// Reports bytes a second and flops a second of what ran so far, and what share of the machine's bound that
+/// is: the time that the bytes take from memory, or the flops in registers, over the time it took. It is
+/// above 1 where operands stay in the caches from one iteration to the next.
 inline void report(benchmark::State& state, double bytes, double flops) {
   using benchmark::Counter;
+  const MachineRates& rates = machine_rates();
+  const double bound = std::max(bytes / rates.bytes, flops / rates.flops);
   state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate);
   state.counters["flop/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
+  state.counters["share"] = Counter(bound, Counter::kIsIterationInvariantRate);
 }
 
 }  // namespace prospect::bench

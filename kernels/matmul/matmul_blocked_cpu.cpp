@@ -23,6 +23,9 @@ constexpr int64_t kParts = 6;           // so many times those are packed of a b
 constexpr int64_t kBlockRows = 576;     // so many rows
 constexpr int64_t kTasksPerThread = 3;  // into which the columns are cut
 constexpr int64_t kPrefetchTiles = 16;  // the last tiles of a panel, while which the next one is asked for
+// Few rows do not pay for packing columns that lie side by side, unless their terms share a set of the
+// caches.
+constexpr int64_t kFewTiles = 34, kSetBytes = 2048;
 
 /// Where a tile's sums go: y = alpha * sum + bias + y; bias may be null, y counts if `add`.
 template <class T>
@@ -34,10 +37,19 @@ struct Destination {
   T alpha;
 };
 
+/// kTileColumns columns of b, one term after another: packed, or as they lie.
+template <class T>
+struct Panel {
+  const T* data;
+  int64_t stride;
+};
+
 /// A whole tile from a panel of a and one of b.
 template <class T>
-[[gnu::noinline]] void multiply_tile(const T* __restrict a, const T* __restrict b, int64_t depth,
+[[gnu::noinline]] void multiply_tile(const T* __restrict a, const Panel<T>& panel, int64_t depth,
                                      const Destination<T>& to) {
+  const T* __restrict b = panel.data;
+  const int64_t stride = panel.stride;
   Vector<T> sums[kTileRows][2] = {};
 #pragma GCC unroll 6
   for (int64_t row = 0; row < kTileRows; ++row) __builtin_prefetch(to.y + row * to.ldy);
@@ -50,7 +62,7 @@ template <class T>
       sums[row][1] += a[row] * b1;
     }
     a += kTileRows;
-    b += kTileColumns<T>;
+    b += stride;
   }
 #pragma GCC unroll 6
   for (int64_t row = 0; row < kTileRows; ++row) {
@@ -67,7 +79,7 @@ template <class T>
 
 /// A tile at the edge of y, of rows x columns: computed as a whole one beside y, so to the same bits.
 template <class T>
-void multiply_edge(const T* a, const T* b, int64_t depth, const Destination<T>& to, int64_t rows,
+void multiply_edge(const T* a, const Panel<T>& b, int64_t depth, const Destination<T>& to, int64_t rows,
                    int64_t columns) {
   constexpr int64_t kWidth = kTileColumns<T>;
   T y[kTileRows * kWidth] = {}, bias[kWidth] = {};
@@ -114,8 +126,8 @@ void pack_slab(const Matmul<T>& args, const Slab<T>& slab) {
 /// All tiles of the slab below one panel of b, which holds `width` columns from `column` on and `depth` terms
 /// from `term` on. Meanwhile `next`, as deep, is asked for.
 template <class T>
-void multiply_panel(const Matmul<T>& args, const Slab<T>& slab, const T* panel, int64_t column, int64_t width,
-                    int64_t term, const Lines<T>& next) {
+void multiply_panel(const Matmul<T>& args, const Slab<T>& slab, const Panel<T>& panel, int64_t column,
+                    int64_t width, int64_t term, const Lines<T>& next) {
   const int64_t depth = slab.part_depth(term), tiles = slab.tiles();
   const int64_t late = std::min(tiles, kPrefetchTiles);
   Destination<T> to{.y = args.y + slab.row * args.ldy + column,
@@ -143,13 +155,17 @@ template <class T>
 void multiply_columns(const Matmul<T>& args, const Slab<T>& slab, int64_t column, int64_t columns) {
   constexpr int64_t kWidth = kTileColumns<T>;
   const Lines<T> b{args.b, args.transpose_b ? args.ldb : 1, args.transpose_b ? 1 : args.ldb};
+  const bool as_it_lies =
+      b.line_stride == 1 && slab.tiles() <= kFewTiles && b.term_stride * sizeof(T) % kSetBytes != 0;
   const int64_t end = column + columns;
-  alignas(64) T panel[kWidth * kDepth];
+  alignas(64) T packed[kWidth * kDepth];
   // At least one pass, so that an empty sum gives 0.
   for (int64_t term = slab.term; term == 0 || term < slab.term + slab.terms; term += slab.depth) {
     for (int64_t c = column; c < end; c += kWidth) {
       const int64_t width = std::min(kWidth, end - c);
-      pack_panel<kWidth>(panel, b.from(c, term), width, slab.part_depth(term));
+      const bool in_place = as_it_lies && width == kWidth;
+      if (!in_place) pack_panel<kWidth>(packed, b.from(c, term), width, slab.part_depth(term));
+      const Panel<T> panel = in_place ? Panel<T>{b.at(c, term), b.term_stride} : Panel<T>{packed, kWidth};
       const Lines<T> next = c + kWidth < end ? b.from(c + kWidth, term) : b.from(column, term + slab.depth);
       multiply_panel(args, slab, panel, c, width, term, next);
     }
