@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <random>
 
 #include "engine/ops.h"
 #include "kernels/common/threads.h"
@@ -132,6 +133,57 @@ void library_or_own(const Matmul<float>& args) {
 TEST(Matmul, TheLibraryAgreesWithTheDefinition) {
   if (kernels::cpu::onednn_words().empty()) GTEST_SKIP() << "built without oneDNN";
   check_cases(library_or_own);
+}
+
+/// Small whole numbers, so that no sum is rounded: terms of at most 64, 700 of them.
+template <class T>
+std::vector<T> whole_numbers(int64_t count, std::mt19937& random) {
+  std::vector<T> numbers(static_cast<size_t>(count));
+  for (T& number : numbers) number = static_cast<T>(std::uniform_int_distribution(-8, 8)(random));
+  return numbers;
+}
+
+/// Arrays without an element to spare: a sanitizer sees what is read or written beside them.
+template <class T>
+void check_random_sizes(int cases) {
+  std::mt19937 random(7);
+  for (int i = 0; i < cases; ++i) {
+    const int most = random() % 4 == 0 ? 700 : 120;
+    const auto size = [&] { return std::uniform_int_distribution<int64_t>(1, most)(random); };
+    const int64_t rows = size(), columns = size(), inner = size();
+    const bool ta = random() % 2, tb = random() % 2;
+    const std::vector<T> a = whole_numbers<T>(rows * inner, random),
+                         b = whole_numbers<T>(inner * columns, random);
+    std::vector<T> y(static_cast<size_t>(rows * columns)), expected = y;
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t k = 0; k < inner; ++k) {
+        for (int64_t c = 0; c < columns; ++c) {
+          expected[size_t(r * columns + c)] +=
+              a[size_t(ta ? k * rows + r : r * inner + k)] * b[size_t(tb ? c * inner + k : k * columns + c)];
+        }
+      }
+    }
+    std::vector<std::byte> scratch(size_t(kernels::cpu::matmul_blocked_scratch_bytes<T>(rows, inner)));
+    kernels::cpu::matmul_blocked<T>({.y = y.data(),
+                                     .scratch = scratch.data(),
+                                     .a = a.data(),
+                                     .b = b.data(),
+                                     .rows = rows,
+                                     .columns = columns,
+                                     .inner = inner,
+                                     .lda = ta ? rows : inner,
+                                     .ldb = tb ? inner : columns,
+                                     .ldy = columns,
+                                     .transpose_a = ta,
+                                     .transpose_b = tb});
+    ASSERT_EQ(y, expected) << rows << " x " << columns << " x " << inner << (ta ? ", a transposed" : "")
+                           << (tb ? ", b transposed" : "");
+  }
+}
+
+TEST(Matmul, OurOwnProductIsExactOnWholeNumbersOfAnySizes) {
+  check_random_sizes<float>(60);
+  check_random_sizes<double>(60);
 }
 
 /// [rows, columns] = a b^T by matmul_blocked().
