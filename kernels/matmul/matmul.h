@@ -51,6 +51,7 @@ inline constexpr int64_t kTile = 512;
 /// Uses all threads, but inside parallel regions none but the caller's.
 template <class T, class Out = T>
 void matmul(const Matmul<T, Out>& args);
+/// A few MiB, whatever the sizes.
 template <class T>
 int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner);
 
@@ -59,6 +60,7 @@ std::string matmul_backend();
 
 /// The product by our own hand, for float and double. Whatever the threads and the other rows, an element of
 /// y is the same sum: its terms one after another, in parts whose number depends on `inner` alone.
+/// Throws: Error(Bug) without scratch, matmul_blocked_scratch_bytes() of it.
 template <class T>
 void matmul_blocked(const Matmul<T>& args);
 template <class T>

@@ -17,14 +17,13 @@ namespace {
 constexpr int64_t kTileRows = 6;
 template <class T>
 constexpr int64_t kTileColumns = 2 * kLanes<T>;
-constexpr int64_t kDepth =
-    192;  // most terms at a time: a panel of b is 12 KiB of the L1 cache, the next one too
+// Terms at a time, at most: a panel of b is then 12 KiB of the L1 cache, and the next one as much.
+constexpr int64_t kDepth = 192;
 constexpr int64_t kParts = 6;           // so many times those are packed of a before the threads multiply
 constexpr int64_t kBlockRows = 576;     // so many rows
 constexpr int64_t kTasksPerThread = 3;  // into which the columns are cut
 constexpr int64_t kPrefetchTiles = 16;  // the last tiles of a panel, while which the next one is asked for
-// Few rows do not pay for packing columns that lie side by side, unless their terms share a set of the
-// caches.
+// Few rows do not pay for packing columns that lie side by side, unless the terms share a set of the caches.
 constexpr int64_t kFewTiles = 34, kSetBytes = 2048;
 
 /// Where a tile's sums go: y = alpha * sum + bias + y; bias may be null, y counts if `add`.
@@ -124,7 +123,7 @@ void pack_slab(const Matmul<T>& args, const Slab<T>& slab) {
 }
 
 /// All tiles of the slab below one panel of b, which holds `width` columns from `column` on and `depth` terms
-/// from `term` on. Meanwhile `next`, as deep, is asked for.
+/// from `term` on. Meanwhile `next`, as deep, is asked for, which does no harm where there is none.
 template <class T>
 void multiply_panel(const Matmul<T>& args, const Slab<T>& slab, const Panel<T>& panel, int64_t column,
                     int64_t width, int64_t term, const Lines<T>& next) {
