@@ -2,8 +2,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
-#include <numeric>
 #include <vector>
 
 #include "kernels/common/threads.h"

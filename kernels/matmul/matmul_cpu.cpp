@@ -125,7 +125,8 @@ void converted_tile(const Matmul<bf16, Out>& args, int64_t row0, int64_t column0
 }  // namespace
 
 std::string matmul_backend() {
-  return onednn_words() + "; own, blocked";
+  const std::string library = onednn_words();
+  return library.empty() ? "own" : "own; " + library;
 }
 
 template <class T, class Out>

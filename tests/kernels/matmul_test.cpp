@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 #include <random>
 
 #include "engine/ops.h"
@@ -135,7 +135,35 @@ TEST(Matmul, TheLibraryAgreesWithTheDefinition) {
   check_cases(library_or_own);
 }
 
-/// Small whole numbers, so that no sum is rounded: terms of at most 64, 700 of them.
+struct Sizes {
+  int64_t rows, columns, inner;
+};
+
+/// op(a) op(b) by matmul_blocked(). The arrays have no element to spare: a sanitizer sees what is read or
+/// written beside them.
+template <class T>
+std::vector<T> own_product(const std::vector<T>& a, const std::vector<T>& b, const Sizes& sizes,
+                           bool transpose_a, bool transpose_b) {
+  const auto [rows, columns, inner] = sizes;
+  std::vector<T> y(static_cast<size_t>(rows * columns));
+  std::vector<std::byte> scratch(
+      static_cast<size_t>(kernels::cpu::matmul_blocked_scratch_bytes<T>(rows, inner)));
+  kernels::cpu::matmul_blocked<T>({.y = y.data(),
+                                   .scratch = scratch.data(),
+                                   .a = a.data(),
+                                   .b = b.data(),
+                                   .rows = rows,
+                                   .columns = columns,
+                                   .inner = inner,
+                                   .lda = transpose_a ? rows : inner,
+                                   .ldb = transpose_b ? inner : columns,
+                                   .ldy = columns,
+                                   .transpose_a = transpose_a,
+                                   .transpose_b = transpose_b});
+  return y;
+}
+
+/// Small whole numbers, so that no sum is rounded: at most 700 terms of at most 64.
 template <class T>
 std::vector<T> whole_numbers(int64_t count, std::mt19937& random) {
   std::vector<T> numbers(static_cast<size_t>(count));
@@ -143,7 +171,6 @@ std::vector<T> whole_numbers(int64_t count, std::mt19937& random) {
   return numbers;
 }
 
-/// Arrays without an element to spare: a sanitizer sees what is read or written beside them.
 template <class T>
 void check_random_sizes(int cases) {
   std::mt19937 random(7);
@@ -154,7 +181,7 @@ void check_random_sizes(int cases) {
     const bool ta = random() % 2, tb = random() % 2;
     const std::vector<T> a = whole_numbers<T>(rows * inner, random),
                          b = whole_numbers<T>(inner * columns, random);
-    std::vector<T> y(static_cast<size_t>(rows * columns)), expected = y;
+    std::vector<T> expected(static_cast<size_t>(rows * columns));
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t k = 0; k < inner; ++k) {
         for (int64_t c = 0; c < columns; ++c) {
@@ -163,21 +190,9 @@ void check_random_sizes(int cases) {
         }
       }
     }
-    std::vector<std::byte> scratch(size_t(kernels::cpu::matmul_blocked_scratch_bytes<T>(rows, inner)));
-    kernels::cpu::matmul_blocked<T>({.y = y.data(),
-                                     .scratch = scratch.data(),
-                                     .a = a.data(),
-                                     .b = b.data(),
-                                     .rows = rows,
-                                     .columns = columns,
-                                     .inner = inner,
-                                     .lda = ta ? rows : inner,
-                                     .ldb = tb ? inner : columns,
-                                     .ldy = columns,
-                                     .transpose_a = ta,
-                                     .transpose_b = tb});
-    ASSERT_EQ(y, expected) << rows << " x " << columns << " x " << inner << (ta ? ", a transposed" : "")
-                           << (tb ? ", b transposed" : "");
+    ASSERT_EQ(own_product(a, b, {rows, columns, inner}, ta, tb), expected)
+        << rows << " x " << columns << " x " << inner << (ta ? ", a transposed" : "")
+        << (tb ? ", b transposed" : "");
   }
 }
 
@@ -186,34 +201,19 @@ TEST(Matmul, OurOwnProductIsExactOnWholeNumbersOfAnySizes) {
   check_random_sizes<double>(60);
 }
 
-/// [rows, columns] = a b^T by matmul_blocked().
-Tensor blocked(const Tensor& a, const Tensor& b, int64_t rows) {
-  Tensor y = Tensor::empty({rows, b.size(0)}, DType::F32, a.device());
-  std::vector<std::byte> scratch(
-      static_cast<size_t>(kernels::cpu::matmul_blocked_scratch_bytes<float>(rows, a.size(1))));
-  kernels::cpu::matmul_blocked<float>({.y = y.data<float>(),
-                                       .scratch = scratch.data(),
-                                       .a = a.data<float>(),
-                                       .b = b.data<float>(),
-                                       .rows = rows,
-                                       .columns = b.size(0),
-                                       .inner = a.size(1),
-                                       .lda = a.size(1),
-                                       .ldb = b.size(1),
-                                       .ldy = b.size(0),
-                                       .transpose_b = true});
-  return y;
-}
-
 TEST(Matmul, OurOwnProductKeepsARowsBitsWhateverTheOtherRowsAndTheThreads) {
-  const Tensor a = normal_tensor({401, 700}, DType::F32, 1), b = normal_tensor({250, 700}, DType::F32, 2);
-  const Tensor all = blocked(a, b, 401);
+  constexpr int64_t kAll = 401, kColumns = 250, kInner = 700;
+  std::mt19937 random(7);
+  std::vector<float> a(kAll * kInner), b(kColumns * kInner);
+  for (float& value : a) value = std::normal_distribution<float>()(random);
+  for (float& value : b) value = std::normal_distribution<float>()(random);
+  const std::vector<float> all = own_product(a, b, {kAll, kColumns, kInner}, false, true);
   for (const int64_t rows : {1, 5, 6, 100, 193, 400}) {
-    const Tensor first = blocked(a, b, rows);
-    EXPECT_EQ(std::memcmp(first.bytes(), all.bytes(), static_cast<size_t>(4 * rows * 250)), 0) << rows;
+    const std::vector<float> first = own_product(a, b, {rows, kColumns, kInner}, false, true);
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << rows;
   }
   const OneThread alone;
-  EXPECT_EQ(std::memcmp(blocked(a, b, 401).bytes(), all.bytes(), 4 * 401 * 250), 0);
+  EXPECT_EQ(own_product(a, b, {kAll, kColumns, kInner}, false, true), all);
 }
 
 TEST(Matmul, IgnoredResultIsLeftAlone) {
