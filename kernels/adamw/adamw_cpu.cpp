@@ -25,7 +25,7 @@ void update(const AdamW<T>& args, const AdamWScalars<compute_t<T>>& by, int64_t 
     const C g = load(gradient[i]) * clip;
     if constexpr (kRounds) {
       adamw_element(master[i], first_moment[i], second_moment[i], g, by);
-      parameter[i] = static_cast<T>(master[i]);
+      store(parameter[i], master[i]);
     } else {
       adamw_element(parameter[i], first_moment[i], second_moment[i], g, by);
     }

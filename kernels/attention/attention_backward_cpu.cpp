@@ -145,10 +145,10 @@ template <class T>
 void put_row(T* target, const compute_t<T>* values, compute_t<T> factor, int64_t head_dim, GradMode mode) {
   if (mode == GradMode::Overwrite) {
 #pragma omp simd
-    for (int64_t c = 0; c < head_dim; ++c) target[c] = static_cast<T>(factor * values[c]);
+    for (int64_t c = 0; c < head_dim; ++c) store(target[c], factor * values[c]);
   } else {
 #pragma omp simd
-    for (int64_t c = 0; c < head_dim; ++c) target[c] = static_cast<T>(load(target[c]) + factor * values[c]);
+    for (int64_t c = 0; c < head_dim; ++c) store(target[c], load(target[c]) + factor * values[c]);
   }
 }
 

@@ -36,5 +36,15 @@ template <class T>
 inline compute_t<T> load(T value) {
   return static_cast<compute_t<T>>(value);
 }
+/// Rounds `value` into its place: GCC does not vectorise a loop that makes a bf16 and then assigns it.
+inline void store(bf16& target, float value) {
+  target.bits = bf16(value).bits;
+}
+inline void store(float& target, float value) {
+  target = value;
+}
+inline void store(double& target, double value) {
+  target = value;
+}
 
 }  // namespace prospect

@@ -16,7 +16,7 @@ enum class GradMode {
 /// Puts `value` into `target` as `mode` says. Requires: mode is not Ignore.
 template <class T>
 inline void put(T& target, compute_t<T> value, GradMode mode) {
-  target = static_cast<T>(mode == GradMode::Accumulate ? load(target) + value : value);
+  store(target, mode == GradMode::Accumulate ? load(target) + value : value);
 }
 
 /// Calls body(mode) with the mode as a constant, so that no loop in it tests the mode for each element.

@@ -49,7 +49,7 @@ void forward(const GeluForward<T>& args, const Function& function) {
     T* y = args.y + begin;
     const T* x = args.x + begin;
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) y[i] = static_cast<T>(function(load(x[i])).y);
+    for (int64_t i = 0; i < count; ++i) store(y[i], function(load(x[i])).y);
   });
 }
 

@@ -24,7 +24,7 @@ void layernorm_forward(const LayerNormForward<T>& args) {
     const C rstd = 1 / std::sqrt(squares / static_cast<C>(columns) + static_cast<C>(args.epsilon));
 #pragma omp simd
     for (int64_t c = 0; c < columns; ++c) {
-      y[c] = static_cast<T>((load(x[c]) - mean) * rstd * load(args.weight[c]) + load(args.bias[c]));
+      store(y[c], (load(x[c]) - mean) * rstd * load(args.weight[c]) + load(args.bias[c]));
     }
     args.mean[row] = mean;
     args.rstd[row] = rstd;

@@ -99,8 +99,8 @@ void log_softmax_gather_backward(const LogSoftmaxGatherBackward<T>& args) {
     // expm1 keeps the digits of 1 - p where the target is almost certain.
     const C at_target = -slope * std::expm1(x[args.targets[row]] - log_sum_exp);
 #pragma omp simd
-    for (int64_t c = 0; c < columns; ++c) gradient[c] = static_cast<T>(-slope * fast_exp(x[c] - log_sum_exp));
-    gradient[args.targets[row]] = static_cast<T>(at_target);
+    for (int64_t c = 0; c < columns; ++c) store(gradient[c], -slope * fast_exp(x[c] - log_sum_exp));
+    store(gradient[args.targets[row]], at_target);
   });
 }
 

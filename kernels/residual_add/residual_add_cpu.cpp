@@ -31,7 +31,7 @@ void residual_add_forward(const ResidualAddForward<T>& args) {
     const T* x = args.x + begin;
     const T* branch = args.branch + begin;
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) y[i] = static_cast<T>(load(x[i]) + load(branch[i]));
+    for (int64_t i = 0; i < count; ++i) store(y[i], load(x[i]) + load(branch[i]));
   });
 }
 

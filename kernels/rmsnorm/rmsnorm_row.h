@@ -16,7 +16,7 @@ inline compute_t<T> rmsnorm_row(T* y, const T* x, const T* weight, int64_t colum
   for (int64_t c = 0; c < columns; ++c) squares += load(x[c]) * load(x[c]);
   const C rstd = 1 / std::sqrt(squares / static_cast<C>(columns) + static_cast<C>(epsilon));
 #pragma omp simd
-  for (int64_t c = 0; c < columns; ++c) y[c] = static_cast<T>(load(x[c]) * rstd * load(weight[c]));
+  for (int64_t c = 0; c < columns; ++c) store(y[c], load(x[c]) * rstd * load(weight[c]));
   return rstd;
 }
 

@@ -14,7 +14,7 @@ void swiglu_forward(const SwigluForward<T>& args) {
     const T* up = gate + columns;
 #pragma omp simd
     for (int64_t c = 0; c < columns; ++c) {
-      y[c] = static_cast<T>(load(gate[c]) * fast_sigmoid(load(gate[c])) * load(up[c]));
+      store(y[c], load(gate[c]) * fast_sigmoid(load(gate[c])) * load(up[c]));
     }
   });
 }
