@@ -35,8 +35,10 @@ double best_seconds(const Body& body) {
 
 constexpr int64_t kChains = 12;  // as many as hide the latency of a multiply-add, and as registers hold
 
-inline void multiply_add(int64_t count) {
-  kernels::cpu::Vector<float> sums[kChains] = {}, factor = {}, term = {};
+template <int64_t kBytes>
+[[gnu::always_inline]] inline void multiply_add(int64_t count) {
+  using Lanes = typename kernels::cpu::VectorOf<float, kBytes>::type;
+  Lanes sums[kChains] = {}, factor = {}, term = {};
   benchmark::DoNotOptimize(factor);
   benchmark::DoNotOptimize(term);
   for (int64_t i = 0; i < count; ++i) {
@@ -46,13 +48,31 @@ inline void multiply_add(int64_t count) {
   benchmark::DoNotOptimize(sums);
 }
 
+/// Rounds of kChains multiply-adds in the widest registers; returns their flops.
+inline double narrow_flops(int64_t rounds) {
+  multiply_add<32>(rounds);
+  return 2.0 * kChains * 8 * static_cast<double>(rounds);
+}
+#ifdef __x86_64__
+[[gnu::target("avx512f")]] inline double wide_flops(int64_t rounds) {
+  multiply_add<64>(rounds);
+  return 2.0 * kChains * 16 * static_cast<double>(rounds);
+}
+#endif
+inline double flops_of(int64_t rounds) {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512f")) return wide_flops(rounds);
+#endif
+  return narrow_flops(rounds);
+}
+
 }  // namespace detail
 
 inline const MachineRates& machine_rates() {
   static const MachineRates rates = [] {
     constexpr int64_t kRounds = 4'000'000;
-    const double flops = 2.0 * detail::kChains * kernels::cpu::kLanes<float> * kRounds * thread_count();
-    const double multiply_seconds = detail::best_seconds([] { detail::multiply_add(kRounds); });
+    const double flops = detail::flops_of(1) * kRounds * thread_count();
+    const double multiply_seconds = detail::best_seconds([] { detail::flops_of(kRounds); });
     const std::vector<int64_t> memory(size_t{32} << 20, 1);  // 256 MiB, beyond any cache
     const double read_seconds = detail::best_seconds([&] {
       int64_t sum = 0;

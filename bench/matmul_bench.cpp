@@ -1,7 +1,6 @@
 #include "kernels/matmul/matmul.h"
 
 #include "bench/bench.h"
-#include "kernels/matmul/matmul_library.h"
 
 namespace prospect::bench {
 
@@ -37,8 +36,8 @@ void matmul_backward(benchmark::State& state) {
 BENCHMARK(matmul_backward)->Args({1024, 576, 1536})->UseRealTime();
 
 /// The three products of a layer: y = x w^T, dx = dy w and dw += dy^T x.
-kernels::Matmul<float> layer_product(int64_t which, float* x, float* y, float* w, int64_t rows, int64_t in,
-                                     int64_t out) {
+template <class T>
+kernels::Matmul<T> layer_product(int64_t which, T* x, T* y, T* w, int64_t rows, int64_t in, int64_t out) {
   switch (which) {
     case 0:
       return {.y = y,
@@ -76,35 +75,35 @@ kernels::Matmul<float> layer_product(int64_t which, float* x, float* y, float* w
   }
 }
 
-/// Our own product beside the library's, whichever the processor would get; weights come from memory, as in a
-/// step. Arguments: whose (0: own, 1: oneDNN), which of the three, rows, in, out.
-void matmul_peers(benchmark::State& state) {
-  const bool own = state.range(0) == 0;
-  const int64_t rows = state.range(2), in = state.range(3), out = state.range(4);
-  const int64_t layers = (int64_t{128} << 20) / (4 * in * out);
-  const Tensor weights = values({layers, out * in}, DType::F32), x = values({rows, in}, DType::F32),
-               y = values({rows, out}, DType::F32);
+template <class T>
+void layer(benchmark::State& state, DType dtype) {
+  const int64_t rows = state.range(1), in = state.range(2), out = state.range(3);
+  const int64_t layers = (int64_t{128} << 20) / (dtype_bytes(dtype) * in * out);
+  const Tensor weights = values({layers, out * in}, dtype), x = values({rows, in}, dtype),
+               y = values({rows, out}, dtype);
   std::vector<std::byte> scratch(
-      static_cast<size_t>(std::max(kernels::cpu::matmul_blocked_scratch_bytes<float>(rows, std::max(in, out)),
-                                   kernels::cpu::matmul_blocked_scratch_bytes<float>(out, rows))));
-  int64_t layer = 0;
+      static_cast<size_t>(std::max({kernels::cpu::matmul_scratch_bytes<T>(rows, out, in),
+                                    kernels::cpu::matmul_scratch_bytes<T>(rows, in, out),
+                                    kernels::cpu::matmul_scratch_bytes<T>(out, in, rows)})));
+  int64_t number = 0;
   for (auto _ : state) {
-    kernels::Matmul<float> args =
-        layer_product(state.range(1), x.data<float>(), y.data<float>(),
-                      weights.data<float>() + layer++ % layers * out * in, rows, in, out);
+    kernels::Matmul<T> args = layer_product(state.range(0), x.data<T>(), y.data<T>(),
+                                            weights.data<T>() + number++ % layers * out * in, rows, in, out);
     args.scratch = scratch.data();
-    if (own) {
-      kernels::cpu::matmul_blocked(args);
-    } else if (!kernels::cpu::onednn_product(args)) {
-      return state.SkipWithError("built without oneDNN");
-    }
+    kernels::cpu::matmul(args);
   }
-  report(state, 4.0 * static_cast<double>(rows * in + out * in + rows * out),
+  report(state, static_cast<double>(dtype_bytes(dtype) * (rows * in + out * in + rows * out)),
          2.0 * static_cast<double>(rows * in * out));
 }
-BENCHMARK(matmul_peers)
-    ->ArgsProduct({{0, 1}, {0, 1, 2}, {100, 512}, {576}, {576, 3072}})
-    ->ArgsProduct({{0, 1}, {0, 1, 2}, {100, 512}, {1536}, {576}})
+
+/// A layer's products, each with weights that come from memory, as in a step. Arguments: which of the three,
+/// rows, in, out, and whether the storage is bf16.
+void matmul_layer(benchmark::State& state) {
+  state.range(4) ? layer<bf16>(state, DType::BF16) : layer<float>(state, DType::F32);
+}
+BENCHMARK(matmul_layer)
+    ->ArgsProduct({{0, 1, 2}, {100, 512}, {576}, {576, 3072}, {0, 1}})
+    ->ArgsProduct({{0, 1, 2}, {100, 512}, {1536}, {576}, {0, 1}})
     ->UseRealTime();
 
 }  // namespace prospect::bench

@@ -1,6 +1,5 @@
 message(STATUS "Prospect ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}")
 message(STATUS "  processor       ${CMAKE_SYSTEM_PROCESSOR} (${PROSPECT_CPU_ARCH})")
-message(STATUS "  CPU products    ${PROSPECT_PRODUCTS}")
 message(STATUS "  CUDA            ${PROSPECT_CUDA_FOUND} (PROSPECT_CUDA=${PROSPECT_CUDA})")
 if(TARGET CUDA::cublasLt)
   message(STATUS "  CUDA products   cuBLASLt")

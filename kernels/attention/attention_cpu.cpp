@@ -88,7 +88,7 @@ void scores_of_few_rows(ForwardSpace<C>& space, Rows<const C> keys, Rows<const C
         const Vector<C> query = load_vector(q + c);
         for (int64_t i = 0; i < kLanes<C>; ++i) sums[i] += query * load_vector(k[i] + c);
       }
-      transpose_square<kLanes<C> / 2, C>(sums);
+      transpose_square(sums);
       for (int64_t i = 1; i < kLanes<C>; ++i) sums[0] += sums[i];
       const int64_t count = std::min(kLanes<C>, end - first);
       for (int64_t i = 0; i < count; ++i) space.scores[(first + i) * padded + row] = sums[0][i];
@@ -143,7 +143,7 @@ void write_rows(const AttentionForward<T>& args, const RowTile& rows,
     const C* output = space.output + r * head_dim;
     const C factor = 1 / space.sum[r];
 #pragma omp simd
-    for (int64_t c = 0; c < head_dim; ++c) o[c] = static_cast<T>(output[c] * factor);
+    for (int64_t c = 0; c < head_dim; ++c) store(o[c], output[c] * factor);
     if (args.lse) args.lse[head * args.problem.tokens + token] = space.maximum[r] + std::log(space.sum[r]);
   }
 }

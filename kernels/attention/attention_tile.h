@@ -251,26 +251,6 @@ inline Rows<const compute_t<T>> as_compute(const T* source, int64_t stride, int6
   }
 }
 
-/// Exchanges the blocks off the diagonal of two rows of a square: lanes with bit `step` of a with those
-/// without it of b.
-template <int step, class C, size_t... lane>
-inline void exchange_lanes(Vector<C>& a, Vector<C>& b, std::index_sequence<lane...>) {
-  const Vector<C> upper = __builtin_shufflevector(a, b, (lane & step ? kLanes<C> + lane - step : lane)...);
-  b = __builtin_shufflevector(a, b, (lane & step ? kLanes<C> + lane : lane + step)...);
-  a = upper;
-}
-
-/// Transposes a square of one vector a row: first the quarters change places, then theirs, down to elements.
-template <int step, class C>
-inline void transpose_square(Vector<C>* square) {
-  for (int row = 0; row < kLanes<C>; ++row) {
-    if ((row & step) == 0) {
-      exchange_lanes<step, C>(square[row], square[row + step], std::make_index_sequence<kLanes<C>>());
-    }
-  }
-  if constexpr (step > 1) transpose_square<step / 2, C>(square);
-}
-
 /// packed[c][row] = factor * source(row)[c], with zeros in the rows of padding.
 template <class C, class Source>
 inline void pack_transposed(Rows<C> packed, const RowTile& rows, int64_t head_dim, C factor,
@@ -285,7 +265,7 @@ inline void pack_transposed(Rows<C> packed, const RowTile& rows, int64_t head_di
     for (int64_t c = 0; c < head_dim; c += kLanes<C>) {
       Vector<C> square[kLanes<C>];
       for (int64_t r = 0; r < kLanes<C>; ++r) square[r] = factor * load_vector(sources[r] + c);
-      transpose_square<kLanes<C> / 2, C>(square);
+      transpose_square(square);
       for (int64_t lane = 0; lane < kLanes<C>; ++lane) {
         store_vector(packed.data + (c + lane) * packed.stride + first, square[lane]);
       }

@@ -9,13 +9,11 @@
 #include "kernels/common/stream.h"
 
 /// Matrix product, all matrices in row order.
-///   y = alpha * op(a) op(b) + bias,   op(m) = m or its transpose;  y [rows, columns], inner terms a sum
+///   y = op(a) op(b) + bias,   op(m) = m or its transpose;  y [rows, columns], inner terms a sum
 /// Cost, M rows, N columns, K terms: MK + KN + MN elements moved, 2MNK flops. Compute-bound but for a few
-/// rows: up to kFewRows of them (generation) are dot products bound by reading b once.
-/// On the CPU float and double go through matmul_blocked(), but float through oneDNN where the build has it
-/// and the processor AVX-512. Bf16 goes through oneDNN where the processor multiplies it; else it is
-/// converted to float by tiles of kTile x kTile and multiplied there. Either way it is rounded once, at the
-/// end.
+/// rows, as in generation, which are bound by reading b once.
+/// On the CPU bf16 is summed in float and rounded once, at the end. Whatever the threads and the other rows,
+/// an element of y has the same bits; in float and double also whatever the processor (matmul_ways.h).
 namespace prospect::kernels {
 
 /// The element type of y may be wider than that of a and b: logits in float from bf16.
@@ -30,7 +28,6 @@ struct Matmul {
   int64_t rows, columns, inner;
   int64_t lda, ldb, ldy;  ///< elements from one stored row to the next
   bool transpose_a = false, transpose_b = false;
-  double alpha = 1;
 };
 
 /// dbias = sum over rows of dy, as it arises from y = x weight^T + bias.
@@ -45,9 +42,6 @@ struct MatmulBiasBackward {
 
 namespace cpu {
 
-inline constexpr int64_t kFewRows = 8;
-inline constexpr int64_t kTile = 512;
-
 /// Uses all threads, but inside parallel regions none but the caller's.
 template <class T, class Out = T>
 void matmul(const Matmul<T, Out>& args);
@@ -55,16 +49,8 @@ void matmul(const Matmul<T, Out>& args);
 template <class T>
 int64_t matmul_scratch_bytes(int64_t rows, int64_t columns, int64_t inner);
 
-/// What computes products here and the kernels it chose for this processor, in the libraries' own words.
+/// How this processor multiplies bf16, on which the bits of a product depend.
 std::string matmul_backend();
-
-/// The product by our own hand, for float and double. Whatever the threads and the other rows, an element of
-/// y is the same sum: its terms one after another, in parts whose number depends on `inner` alone.
-/// Throws: Error(Bug) without scratch, matmul_blocked_scratch_bytes() of it.
-template <class T>
-void matmul_blocked(const Matmul<T>& args);
-template <class T>
-int64_t matmul_blocked_scratch_bytes(int64_t rows, int64_t inner);
 
 /// Each column is summed from the first row to the last, whatever the number of threads. RC elements moved.
 template <class T>

@@ -6,86 +6,31 @@
 #include "kernels/common/check.h"
 #include "kernels/common/parallel.h"
 #include "kernels/common/threads.h"
-#include "kernels/matmul/matmul.h"
-#include "kernels/matmul/matmul_panel.h"
+#include "kernels/matmul/matmul_pairs.h"
+#include "kernels/matmul/matmul_ways.h"
 
 namespace prospect::kernels::cpu {
 
 namespace {
 
-// A tile takes 12 of AVX2's 16 registers; a term of it costs 8 loads and 12 multiply-adds.
-constexpr int64_t kTileRows = 6;
-template <class T>
-constexpr int64_t kTileColumns = 2 * kLanes<T>;
-// Terms at a time, at most: a panel of b is then 12 KiB of the L1 cache, and the next one as much.
-constexpr int64_t kDepth = 192;
-constexpr int64_t kParts = 6;           // so many times those are packed of a before the threads multiply
-constexpr int64_t kBlockRows = 576;     // so many rows
-constexpr int64_t kTasksPerThread = 3;  // into which the columns are cut
-constexpr int64_t kPrefetchTiles = 16;  // the last tiles of a panel, while which the next one is asked for
+constexpr int64_t kBlockRows = 576;     // of which a is packed before the threads multiply
+constexpr int64_t kGroupRows = 96;      // of which one thread packs at a time; both whole tiles of any shape
+constexpr int64_t kTasksPerThread = 3;  // into which the columns are cut, at least
+constexpr int64_t kTaskColumns = 192;  // of a task, at most: its y stays cached from part to part of the sums
+constexpr int64_t kPrefetchRows = 96;  // the last rows below a panel, while which the next one is asked for
 // Few rows do not pay for packing columns that lie side by side, unless the terms share a set of the caches.
-constexpr int64_t kFewTiles = 34, kSetBytes = 2048;
+constexpr int64_t kRowsInPlace = 204, kSetBytes = 2048;
 
-/// Where a tile's sums go: y = alpha * sum + bias + y; bias may be null, y counts if `add`.
-template <class T>
-struct Destination {
-  T* y;
-  int64_t ldy;
-  const T* bias;
-  bool add;
-  T alpha;
-};
-
-/// kTileColumns columns of b, one term after another: packed, or as they lie.
-template <class T>
-struct Panel {
-  const T* data;
-  int64_t stride;
-};
-
-/// A whole tile from a panel of a and one of b.
-template <class T>
-[[gnu::noinline]] void multiply_tile(const T* __restrict a, const Panel<T>& panel, int64_t depth,
-                                     const Destination<T>& to) {
-  const T* __restrict b = panel.data;
-  const int64_t stride = panel.stride;
-  Vector<T> sums[kTileRows][2] = {};
-#pragma GCC unroll 6
-  for (int64_t row = 0; row < kTileRows; ++row) __builtin_prefetch(to.y + row * to.ldy);
-#pragma GCC unroll 4
-  for (int64_t term = 0; term < depth; ++term) {
-    const Vector<T> b0 = load_vector(b), b1 = load_vector(b + kLanes<T>);
-#pragma GCC unroll 6
-    for (int64_t row = 0; row < kTileRows; ++row) {
-      sums[row][0] += a[row] * b0;
-      sums[row][1] += a[row] * b1;
-    }
-    a += kTileRows;
-    b += stride;
+/// Whether a tile's columns of b need no packing: then `panel` becomes them as they lie.
+template <class T, class Packed>
+bool lies_as_packed(Panel<Packed>& panel, const Lines<T>& lines, int64_t rows, bool whole) {
+  if constexpr (std::is_same_v<T, Packed>) {
+    if (!whole || lines.line_stride != 1 || rows > kRowsInPlace) return false;
+    if (lines.term_stride * int64_t{sizeof(T)} % kSetBytes == 0) return false;
+    panel = {lines.data, lines.term_stride};
+    return true;
   }
-#pragma GCC unroll 6
-  for (int64_t row = 0; row < kTileRows; ++row) {
-#pragma GCC unroll 2
-    for (int64_t half = 0; half < 2; ++half) {
-      T* y = to.y + row * to.ldy + half * kLanes<T>;
-      Vector<T> result = to.alpha * sums[row][half];
-      if (to.bias) result += load_vector(to.bias + half * kLanes<T>);
-      if (to.add) result += load_vector(y);
-      store_vector(y, result);
-    }
-  }
-}
-
-/// A tile at the edge of y, of rows x columns: computed as a whole one beside y, so to the same bits.
-template <class T>
-void multiply_edge(const T* a, const Panel<T>& b, int64_t depth, const Destination<T>& to, int64_t rows,
-                   int64_t columns) {
-  constexpr int64_t kWidth = kTileColumns<T>;
-  T y[kTileRows * kWidth] = {}, bias[kWidth] = {};
-  for (int64_t row = 0; row < rows; ++row) std::copy_n(to.y + row * to.ldy, columns, y + row * kWidth);
-  if (to.bias) std::copy_n(to.bias, columns, bias);
-  multiply_tile<T>(a, b, depth, {y, kWidth, to.bias ? bias : nullptr, to.add, to.alpha});
-  for (int64_t row = 0; row < rows; ++row) std::copy_n(y + row * kWidth, columns, to.y + row * to.ldy);
+  return false;
 }
 
 int64_t parts(int64_t total, int64_t size) {
@@ -98,115 +43,201 @@ int64_t part_size(int64_t total, int64_t count, int64_t step) {
 }
 
 /// Rows [row, row + rows) of y and terms [term, term + terms) of their sums, for which a is packed: by parts
-/// of `depth` terms, each as pack_panels() makes it.
-template <class T>
+/// of `depth` terms.
+template <class Tile>
 struct Slab {
   int64_t row, rows, term, terms, depth;
-  T* packed;
+  typename Tile::Packed* packed;
 
-  int64_t tiles() const { return parts(rows, kTileRows); }
-  T* part(int64_t first) const { return packed + (first - term) * tiles() * kTileRows; }
-  int64_t part_depth(int64_t first) const { return std::min(depth, term + terms - first); }
+  int64_t tiles() const { return parts(rows, Tile::kRows); }
+  typename Tile::Packed* part(int64_t first) const {
+    return packed + (first - term) / depth * Tile::packed_count(tiles() * Tile::kRows, depth);
+  }
+  int64_t depth_of(int64_t first) const { return std::min(depth, term + terms - first); }
 };
 
-template <class T>
-void pack_slab(const Matmul<T>& args, const Slab<T>& slab) {
-  constexpr int64_t kGroup = 16 * kTileRows;
+template <class Tile, class T, class Out>
+void pack_slab(const Matmul<T, Out>& args, const Slab<Tile>& slab) {
   const Lines<T> a{args.a, args.transpose_a ? 1 : args.lda, args.transpose_a ? args.lda : 1};
-  parallel_for(parts(slab.rows, kGroup), [&](int64_t group) {
-    const int64_t line = group * kGroup, lines = std::min(kGroup, slab.rows - line);
+  parallel_for(parts(slab.rows, kGroupRows), [&](int64_t group) {
+    const int64_t line = group * kGroupRows, lines = std::min(kGroupRows, slab.rows - line);
     for (int64_t term = slab.term; term < slab.term + slab.terms; term += slab.depth) {
-      const int64_t depth = slab.part_depth(term);
-      pack_panels<kTileRows>(slab.part(term) + line * depth, a.from(slab.row + line, term), lines, depth);
+      const int64_t depth = slab.depth_of(term);
+      Tile::pack_rows(slab.part(term) + Tile::packed_count(line, depth), a.from(slab.row + line, term), lines,
+                      depth);
     }
   });
 }
 
-/// All tiles of the slab below one panel of b, which holds `width` columns from `column` on and `depth` terms
-/// from `term` on. Meanwhile `next`, as deep, is asked for, which does no harm where there is none.
-template <class T>
-void multiply_panel(const Matmul<T>& args, const Slab<T>& slab, const Panel<T>& panel, int64_t column,
-                    int64_t width, int64_t term, const Lines<T>& next) {
-  const int64_t depth = slab.part_depth(term), tiles = slab.tiles();
-  const int64_t late = std::min(tiles, kPrefetchTiles);
-  Destination<T> to{.y = args.y + slab.row * args.ldy + column,
-                    .ldy = args.ldy,
-                    .bias = args.bias && term == 0 ? args.bias + column : nullptr,
-                    .add = term > 0 || args.y_mode == GradMode::Accumulate,
-                    .alpha = static_cast<T>(args.alpha)};
-  const T* a = slab.part(term);
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t done = tile - (tiles - late);
-    if (done >= 0) prefetch_panel<kTileColumns<T>>(next, depth, done, late);
-    const int64_t height = std::min(kTileRows, slab.rows - tile * kTileRows);
-    if (height == kTileRows && width == kTileColumns<T>) {
-      multiply_tile(a, panel, depth, to);
-    } else {
-      multiply_edge(a, panel, depth, to, height, width);
-    }
-    a += kTileRows * depth;
-    to.y += kTileRows * args.ldy;
-  }
-}
+/// Columns of the slab: each panel of b is packed and meets all tiles of rows. Sums that are rounded (Out is
+/// not what they add up in) must be whole in one part.
+template <class Tile, class T, class Out>
+class ColumnTask {
+  using C = compute_t<T>;
+  using Packed = typename Tile::Packed;
+  static constexpr int64_t kWidth = Tile::kColumns;
+  static constexpr bool kRounds = !std::is_same_v<C, Out>;
 
-/// Columns [column, column + columns) of the slab.
-template <class T>
-void multiply_columns(const Matmul<T>& args, const Slab<T>& slab, int64_t column, int64_t columns) {
-  constexpr int64_t kWidth = kTileColumns<T>;
-  const Lines<T> b{args.b, args.transpose_b ? args.ldb : 1, args.transpose_b ? 1 : args.ldb};
-  const bool as_it_lies =
-      b.line_stride == 1 && slab.tiles() <= kFewTiles && b.term_stride * sizeof(T) % kSetBytes != 0;
-  const int64_t end = column + columns;
-  alignas(64) T packed[kWidth * kDepth];
-  // At least one pass, so that an empty sum gives 0.
-  for (int64_t term = slab.term; term == 0 || term < slab.term + slab.terms; term += slab.depth) {
-    for (int64_t c = column; c < end; c += kWidth) {
-      const int64_t width = std::min(kWidth, end - c);
-      const bool in_place = as_it_lies && width == kWidth;
-      if (!in_place) pack_panel<kWidth>(packed, b.from(c, term), width, slab.part_depth(term));
-      const Panel<T> panel = in_place ? Panel<T>{b.at(c, term), b.term_stride} : Panel<T>{packed, kWidth};
-      const Lines<T> next = c + kWidth < end ? b.from(c + kWidth, term) : b.from(column, term + slab.depth);
-      multiply_panel(args, slab, panel, c, width, term, next);
+ public:
+  ColumnTask(const Matmul<T, Out>& args, const Slab<Tile>& slab)
+      : args_(args),
+        slab_(slab),
+        b_{args.b, args.transpose_b ? args.ldb : 1, args.transpose_b ? 1 : args.ldb} {}
+
+  void run(int64_t column, int64_t end) {
+    [[maybe_unused]] const typename Tile::Scope scope;
+    // At least one pass, so that an empty sum gives 0.
+    for (int64_t term = slab_.term; term == 0 || term < slab_.term + slab_.terms; term += slab_.depth) {
+      for (int64_t c = column; c < end; c += kWidth) {
+        const int64_t width = std::min(kWidth, end - c);
+        const Lines<T> lines = b_.from(c, term);
+        Panel<Packed> panel{packed_, kWidth};
+        if (!lies_as_packed(panel, lines, slab_.rows, width == kWidth)) {
+          Tile::pack_columns(packed_, lines, width, slab_.depth_of(term));
+        }
+        const bool last = c + kWidth >= end;
+        multiply_panel(panel, c, width, term,
+                       last ? b_.from(column, term + slab_.depth) : b_.from(c + kWidth, term));
+      }
     }
   }
+
+ private:
+  /// All tiles below `width` columns. Meanwhile `next` is asked for, which does no harm where there is none.
+  void multiply_panel(const Panel<Packed>& panel, int64_t column, int64_t width, int64_t term,
+                      const Lines<T>& next) {
+    const int64_t depth = slab_.depth_of(term), tiles = slab_.tiles();
+    const int64_t late = std::min(tiles, kPrefetchRows / Tile::kRows);
+    const bool biased = args_.bias && term == 0, add = term > 0 || args_.y_mode == GradMode::Accumulate;
+    C bias[kWidth] = {};
+    if (biased) std::transform(args_.bias + column, args_.bias + column + width, bias, load<T>);
+    const Packed* a = slab_.part(term);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t done = tile - (tiles - late);
+      if (done >= 0) prefetch_panel<kWidth>(next, depth, done, late);
+      const int64_t row = slab_.row + tile * Tile::kRows, height = slab_.rows - tile * Tile::kRows;
+      Out* y = args_.y + row * args_.ldy + column;
+      prefetch_tile(y, std::min(height, Tile::kRows));
+      if (kRounds || height < Tile::kRows || width < kWidth) {
+        multiply_beside(a, panel, depth, y, {std::min(height, Tile::kRows), width}, biased ? bias : nullptr,
+                        add);
+      } else if constexpr (!kRounds) {
+        Tile::multiply(a, panel, depth, Destination<C>{y, args_.ldy, biased ? bias : nullptr, add});
+      }
+      a += Tile::packed_count(Tile::kRows, depth);
+    }
+  }
+
+  /// What is written after a tile is computed should be there by then.
+  void prefetch_tile(const Out* y, int64_t rows) const {
+    constexpr int64_t kLine = 64 / int64_t{sizeof(Out)};
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < kWidth; c += kLine) __builtin_prefetch(y + r * args_.ldy + c);
+    }
+  }
+
+  struct Size {
+    int64_t rows, columns;
+  };
+  /// A whole tile beside y, of which y gets `size`: at an edge to the same bits as elsewhere.
+  void multiply_beside(const Packed* a, const Panel<Packed>& panel, int64_t depth, Out* y, Size size,
+                       const C* bias, bool add) const {
+    alignas(64) C tile[Tile::kRows * kWidth];
+    const bool before = add && !kRounds;  // what is rounded is added to y at the end
+    if (before) std::fill_n(tile, Tile::kRows * kWidth, C{0});
+    for (int64_t r = 0; before && r < size.rows; ++r) {
+      for (int64_t c = 0; c < size.columns; ++c) tile[r * kWidth + c] = load(y[r * args_.ldy + c]);
+    }
+    Tile::multiply(a, panel, depth, Destination<C>{tile, kWidth, bias, before});
+    for (int64_t r = 0; r < size.rows; ++r) {
+      with_mode(add && !before ? GradMode::Accumulate : GradMode::Overwrite, [&](auto mode) {
+        for (int64_t c = 0; c < size.columns; ++c) put(y[r * args_.ldy + c], tile[r * kWidth + c], mode);
+      });
+    }
+  }
+
+  const Matmul<T, Out>& args_;
+  const Slab<Tile>& slab_;
+  const Lines<T> b_;
+  alignas(64) Packed packed_[Tile::packed_count(kWidth, Tile::kMostDepth)];
+};
+
+/// The terms of which a is packed at a time.
+template <class Tile>
+int64_t slab_terms(int64_t inner) {
+  return Tile::kParts * Tile::part(inner);
 }
 
-}  // namespace
-
-template <class T>
-void matmul_blocked(const Matmul<T>& args) {
-  if (args.y_mode == GradMode::Ignore || args.rows == 0 || args.columns == 0) return;
-  CHECK(args.scratch || args.inner == 0, "matmul: scratch is missing");
-  const int64_t inner = std::max<int64_t>(1, args.inner);
-  const int64_t depth = part_size(inner, parts(inner, kDepth), 8), chunk = kParts * depth;
-  const int64_t rows = part_size(args.rows, parts(args.rows, kBlockRows), kTileRows);
-  const int64_t columns = part_size(args.columns, kTasksPerThread * thread_count(), kTileColumns<T>);
+template <class Tile, class T, class Out>
+void multiply(const Matmul<T, Out>& args) {
+  const int64_t rows = part_size(args.rows, parts(args.rows, kBlockRows), Tile::kRows);
+  const int64_t tasks = std::max(kTasksPerThread * thread_count(), parts(args.columns, kTaskColumns));
+  const int64_t columns = part_size(args.columns, tasks, Tile::kColumns);
   for (int64_t row = 0; row < args.rows; row += rows) {
-    for (int64_t term = 0; term == 0 || term < args.inner; term += chunk) {
-      const Slab<T> slab{.row = row,
-                         .rows = std::min(rows, args.rows - row),
-                         .term = term,
-                         .terms = std::min(chunk, args.inner - term),
-                         .depth = depth,
-                         .packed = reinterpret_cast<T*>(args.scratch)};
+    for (int64_t term = 0; term == 0 || term < args.inner; term += slab_terms<Tile>(args.inner)) {
+      const Slab<Tile> slab{.row = row,
+                            .rows = std::min(rows, args.rows - row),
+                            .term = term,
+                            .terms = std::min(slab_terms<Tile>(args.inner), args.inner - term),
+                            .depth = Tile::part(args.inner),
+                            .packed = reinterpret_cast<typename Tile::Packed*>(args.scratch)};
       pack_slab(args, slab);
       parallel_for_dynamic(parts(args.columns, columns), [&](int64_t task) {
         const int64_t column = task * columns;
-        multiply_columns(args, slab, column, std::min(columns, args.columns - column));
+        ColumnTask<Tile, T, Out>(args, slab).run(column, std::min(args.columns, column + columns));
       });
     }
   }
 }
 
+template <class Tile>
+int64_t slab_bytes(int64_t rows, int64_t inner) {
+  const int64_t lines = std::min(parts(rows, Tile::kRows) * Tile::kRows, kBlockRows);
+  const int64_t depth = Tile::part(inner), count = parts(std::min(inner, slab_terms<Tile>(inner)), depth);
+  return count * Tile::packed_count(lines, depth) * int64_t{sizeof(typename Tile::Packed)};
+}
+
+/// Calls body() with the best tile that this processor has for T.
+template <class T, class Body>
+auto with_tile(const Body& body) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (AmxTile::usable()) return body.template operator()<AmxTile>();
+    if (Avx512PairTile::usable()) return body.template operator()<Avx512PairTile>();
+  }
+  if (Avx512Tile<T>::usable()) return body.template operator()<Avx512Tile<T>>();
+  return body.template operator()<Avx2Tile<T>>();
+}
+
+}  // namespace
+
+template <class T, class Out>
+void matmul_blocked(const Matmul<T, Out>& args) {
+  if (args.y_mode == GradMode::Ignore || args.rows == 0 || args.columns == 0) return;
+  CHECK(args.scratch || args.inner == 0, "matmul: scratch is missing");
+  with_tile<T>([&]<class Tile>() {
+    CHECK((std::is_same_v<Out, compute_t<T>> || args.inner <= Tile::part(args.inner)),
+          "matmul: {} terms are not summed in one part, so not rounded once", args.inner);
+    multiply<Tile>(args);
+  });
+}
+
+template <class T>
+int64_t matmul_blocked_part(int64_t inner) {
+  return with_tile<T>([&]<class Tile>() { return Tile::part(inner); });
+}
+
 template <class T>
 int64_t matmul_blocked_scratch_bytes(int64_t rows, int64_t inner) {
-  const int64_t lines = std::min(parts(rows, kTileRows) * kTileRows, kBlockRows);
-  return lines * std::min(inner, kParts * kDepth) * int64_t{sizeof(T)};
+  return with_tile<T>([&]<class Tile>() { return slab_bytes<Tile>(rows, inner); });
 }
 
 template void matmul_blocked(const Matmul<float>&);
 template void matmul_blocked(const Matmul<double>&);
+template void matmul_blocked(const Matmul<bf16>&);
+template void matmul_blocked(const Matmul<bf16, float>&);
+template int64_t matmul_blocked_part<bf16>(int64_t);
 template int64_t matmul_blocked_scratch_bytes<float>(int64_t, int64_t);
 template int64_t matmul_blocked_scratch_bytes<double>(int64_t, int64_t);
+template int64_t matmul_blocked_scratch_bytes<bf16>(int64_t, int64_t);
 
 }  // namespace prospect::kernels::cpu

@@ -171,7 +171,7 @@ void matmul(const Matmul<T, Out>& args, MatmulLibrary& library, Stream stream) {
   const Plan& plan = found->second;
   if (!plan.found) return matmul_tiled(args, stream);
   if (args.bias) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
-  const float alpha = static_cast<float>(args.alpha), beta = args.y_mode == GradMode::Accumulate ? 1 : 0;
+  const float alpha = 1, beta = args.y_mode == GradMode::Accumulate ? 1 : 0;
   check(cublasLtMatmul(library.state().library.get(), plan.operation.get(), &alpha, args.b, plan.b.get(),
                        args.a, plan.a.get(), &beta, args.y, plan.y.get(), args.y, plan.y.get(),
                        &plan.algorithm, args.scratch, plan.workspace_bytes, stream),

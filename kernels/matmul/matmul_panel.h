@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 
 #include "kernels/common/vector.h"
@@ -19,70 +18,60 @@ struct Lines {
   Lines from(int64_t line, int64_t term) const { return {at(line, term), line_stride, term_stride}; }
 };
 
-/// Rows become columns.
-[[gnu::always_inline]] inline void transpose(Vector<float> (&m)[8]) {
-  Vector<float> pairs[8], fours[8];
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    pairs[i] = __builtin_shufflevector(m[i], m[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    pairs[i + 1] = __builtin_shufflevector(m[i], m[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+/// packed[term][kCount] = kCount lines whose terms lie side by side, whole vectors of them but for the last;
+/// gives the number of terms. A few lines at a time: the processor foresees what it reads of few streams.
+template <int64_t kCount, class T>
+int64_t pack_side_by_side(compute_t<T>* packed, const Lines<T>& lines, int64_t depth) {
+  using C = compute_t<T>;
+  constexpr int64_t kWidth = kLanes<C>;
+  const int64_t whole = (std::max<int64_t>(depth, 1) - 1) / kWidth * kWidth;
+  // Backwards, so that what a term's last vector has too much is overwritten by the next term's first.
+  for (int64_t group = (kCount - 1) / kWidth * kWidth; group >= 0; group -= kWidth) {
+    for (int64_t term = 0; term < whole; term += kWidth) {
+      Vector<C> block[kWidth];
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < kWidth; ++i) {
+        block[i] = load_vector(lines.at(std::min(group + i, kCount - 1), term));
+      }
+      transpose_square(block);
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < kWidth; ++i) store_vector(packed + (term + i) * kCount + group, block[i]);
+    }
   }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const int first = i / 2 * 4 + i % 2;
-    fours[2 * i] = __builtin_shufflevector(pairs[first], pairs[first + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-    fours[2 * i + 1] = __builtin_shufflevector(pairs[first], pairs[first + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    m[i] = __builtin_shufflevector(fours[i], fours[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    m[i + 4] = __builtin_shufflevector(fours[i], fours[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
+  return whole;
 }
 
-/// Packs 8 terms that lie side by side. Where kCount is no multiple of 8, it writes where the 9th comes too.
-template <int64_t kCount>
-void pack_side_by_side(float* packed, const Lines<float>& lines) {
-  for (int64_t group = 0; group < kCount; group += 8) {
-    Vector<float> block[8];
-#pragma GCC unroll 8
-    for (int64_t i = 0; i < 8; ++i) block[i] = load_vector(lines.at(std::min(group + i, kCount - 1), 0));
-    transpose(block);
-#pragma GCC unroll 8
-    for (int64_t i = 0; i < 8; ++i) store_vector(packed + i * kCount + group, block[i]);
-  }
+/// One term of kCount lines that lie side by side.
+template <int64_t kCount, class T>
+void pack_term(compute_t<T>* packed, const T* lines) {
+  for (int64_t i = 0; i < kCount; ++i) packed[i] = load(lines[i]);
 }
 
 /// packed[term][kCount] = `count` lines, then zeros.
 template <int64_t kCount, class T>
-void pack_panel(T* packed, const Lines<T>& lines, int64_t count, int64_t depth) {
+void pack_panel(compute_t<T>* packed, const Lines<T>& lines, int64_t count, int64_t depth) {
   int64_t term = 0;
   if (count == kCount && lines.line_stride == 1) {
-    for (; term < depth; ++term) std::memcpy(packed + term * kCount, lines.at(0, term), kCount * sizeof(T));
-  }
-  if constexpr (std::is_same_v<T, float>) {
-    if (count == kCount && lines.term_stride == 1) {
-      for (; term + 8 < depth; term += 8) {
-        pack_side_by_side<kCount>(packed + term * kCount, lines.from(0, term));
-      }
-    }
+    for (; term < depth; ++term) pack_term<kCount>(packed + term * kCount, lines.at(0, term));
+  } else if (count == kCount && lines.term_stride == 1) {
+    term = pack_side_by_side<kCount>(packed, lines, depth);
   }
   for (; term < depth; ++term) {
     for (int64_t line = 0; line < kCount; ++line) {
-      packed[term * kCount + line] = line < count ? *lines.at(line, term) : T{0};
+      packed[term * kCount + line] = line < count ? load(*lines.at(line, term)) : 0;
     }
   }
 }
 
 /// Panels of kCount lines, one after another, each as pack_panel() makes it.
 template <int64_t kCount, class T>
-void pack_panels(T* packed, const Lines<T>& lines, int64_t count, int64_t depth) {
+void pack_panels(compute_t<T>* packed, const Lines<T>& lines, int64_t count, int64_t depth) {
   int64_t line = 0;
   if (lines.line_stride == 1) {  // read as it lies: all lines of a term, then the next term
     const int64_t whole = count - count % kCount;
     for (int64_t term = 0; term < depth; ++term) {
       for (line = 0; line < whole; line += kCount) {
-        std::memcpy(packed + line * depth + term * kCount, lines.at(line, term), kCount * sizeof(T));
+        pack_term<kCount>(packed + line * depth + term * kCount, lines.at(line, term));
       }
     }
     line = whole;
@@ -92,12 +81,16 @@ void pack_panels(T* packed, const Lines<T>& lines, int64_t count, int64_t depth)
   }
 }
 
-/// Asks for part `part` of `parts` of a panel, so that packing finds it in the cache.
+/// Asks for part `part` of `parts` of a panel, in the order of memory, so that packing finds it in the cache.
 template <int64_t kCount, class T>
 void prefetch_panel(const Lines<T>& lines, int64_t depth, int64_t part, int64_t parts) {
-  for (int64_t i = depth * part / parts; i < depth * (part + 1) / parts; ++i) {
-    const int64_t line = i % kCount, term = i - line;
-    __builtin_prefetch(lines.term_stride == 1 ? lines.at(line, term) : lines.at(0, i));
+  constexpr int64_t kLine = 64 / int64_t{sizeof(T)};  // elements of a line of the cache
+  const bool deep = lines.term_stride == 1;
+  const int64_t inner = ((deep ? depth : kCount) + kLine - 1) / kLine,
+                total = inner * (deep ? kCount : depth);
+  for (int64_t i = total * part / parts; i < total * (part + 1) / parts; ++i) {
+    const int64_t outer = i / inner, element = i % inner * kLine;
+    __builtin_prefetch(deep ? lines.at(outer, element) : lines.at(element, outer), 0, 2);
   }
 }
 

@@ -35,7 +35,7 @@ struct OutputTile {
 
   static __device__ int offset(int row, int column) { return row * kTileColumns + (column ^ row % 4 * 8); }
 
-  /// y = alpha tile + bias, as args.y_mode says. Takes kThreads threads.
+  /// y = tile + bias, as args.y_mode says. Takes kThreads threads.
   template <int kThreads, class T, class Out>
   static __device__ void write(const float* tile, const Matmul<T, Out>& args, TilePlace place) {
     const bool in_fours = reinterpret_cast<uintptr_t>(args.y) % (4 * sizeof(Out)) == 0 && args.ldy % 4 == 0;
@@ -52,7 +52,6 @@ struct OutputTile {
   static __device__ void write_whole(const float* tile, const Matmul<T, Out>& args, TilePlace place) {
     constexpr int kWarps = kThreads / 32, kUnderWay = 4;
     const int column = threadIdx.x % 32 * 4;
-    const float alpha = static_cast<float>(args.alpha);
     float bias[4] = {};
     if (args.bias) load_four_from(bias, args.bias + place.column + column);
     for (int first = threadIdx.x / 32; first < kTileRows; first += kWarps * kUnderWay) {
@@ -66,7 +65,7 @@ struct OutputTile {
 #pragma unroll
       for (int r = 0; r < kUnderWay; ++r) {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) values[r][e] = before[r][e] + (alpha * values[r][e] + bias[e]);
+        for (int e = 0; e < 4; ++e) values[r][e] = before[r][e] + (values[r][e] + bias[e]);
         store_four(y + r * kWarps * args.ldy, values[r]);
       }
     }
@@ -84,11 +83,10 @@ struct OutputTile {
   static __device__ void write_ragged(const float* tile, const Matmul<T, Out>& args, TilePlace place) {
     const int height = min(kTileRows, static_cast<int>(args.rows) - place.row),
               width = min(kTileColumns, static_cast<int>(args.columns) - place.column);
-    const float alpha = static_cast<float>(args.alpha);
     for (int row = threadIdx.x / 32; row < height; row += kThreads / 32) {
       Out* y = args.y + (place.row + row) * args.ldy + place.column;
       for (int column = threadIdx.x % 32; column < width; column += 32) {
-        float value = alpha * tile[offset(row, column)];
+        float value = tile[offset(row, column)];
         if (args.bias) value += load_one(args.bias + place.column + column);
         if (args.y_mode == GradMode::Accumulate) value += load_one(y + column);
         store_one(y + column, value);

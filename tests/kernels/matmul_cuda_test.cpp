@@ -17,8 +17,6 @@ struct Case {
   size_t skip = 0;      ///< elements before the arrays
 };
 
-constexpr double kAlpha = 0.5;
-
 int64_t stride_of(int64_t columns, const Case& c) {
   return c.padding % 8 == 0 ? (columns + 7) / 8 * 8 + c.padding : columns + c.padding;
 }
@@ -60,8 +58,7 @@ void check(const Case& c, Product<T, Out> product) {
                           .ldb = stride_of(b_columns, c),
                           .ldy = stride_of(c.columns, c),
                           .transpose_a = c.transpose_a,
-                          .transpose_b = c.transpose_b,
-                          .alpha = kAlpha};
+                          .transpose_b = c.transpose_b};
   const auto a = random_values<T>(a_rows * expected.lda, 1), b = random_values<T>(b_rows * expected.ldb, 2),
              bias = random_values<T>(c.columns, 3);
   const auto before = random_values<Out>(c.rows * expected.ldy, 4);
@@ -88,8 +85,7 @@ void check(const Case& c, Product<T, Out> product) {
            .ldb = expected.ldb,
            .ldy = expected.ldy,
            .transpose_a = c.transpose_a,
-           .transpose_b = c.transpose_b,
-           .alpha = kAlpha});
+           .transpose_b = c.transpose_b});
   // A partial sum of k products of normal values is about sqrt(k) in size, so K roundings of it, each 0.4
   // units on average, add up to about 0.3 K units (tensor cores cut off: twice as much); ten times that is a
   // bound no run meets by chance, and far below what one wrong term (1) would show. Then y is rounded once.

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 
 #include "engine/ops.h"
 #include "kernels/common/threads.h"
-#include "kernels/matmul/matmul_library.h"
+#include "kernels/matmul/matmul_pairs.h"
+#include "kernels/matmul/matmul_ways.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/near.h"
 #include "tests/support/random.h"
@@ -43,7 +45,7 @@ Tensor stored(int64_t rows, int64_t columns, bool transposed, DType dtype, uint6
 
 /// The definition, in double, on the values as stored; padding of y keeps what it held.
 std::vector<double> expected_product(const Case& c, const Tensor& a, const Tensor& b, const Tensor& bias,
-                                     const Tensor& y, double alpha) {
+                                     const Tensor& y) {
   const auto av = to_doubles(a), bv = to_doubles(b), biases = to_doubles(bias);
   std::vector<double> result = to_doubles(y);
   const int64_t lda = a.size(1), ldb = b.size(1), ldy = y.size(1);
@@ -55,7 +57,7 @@ std::vector<double> expected_product(const Case& c, const Tensor& a, const Tenso
                bv[size_t(c.transpose_b ? j * ldb + k : k * ldb + j)];
       }
       double& to = result[size_t(i * ldy + j)];
-      to = (c.mode == kAccumulate ? to : 0) + alpha * sum + (c.bias ? biases[size_t(j)] : 0);
+      to = (c.mode == kAccumulate ? to : 0) + sum + (c.bias ? biases[size_t(j)] : 0);
     }
   }
   return result;
@@ -65,7 +67,7 @@ std::vector<double> expected_product(const Case& c, const Tensor& a, const Tenso
 /// is about sqrt(k) in size, so K roundings of it, independent and each 0.4 u on average, add up to about 0.3
 /// K u; ten times that is a bound no run meets by chance, and far below what one wrong term (1) would show.
 template <class T, class Out>
-void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result, double alpha) {
+void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result = false) {
   for (const Case& c : kCases) {
     const DType in = dtype_of<T>, out = dtype_of<Out>;
     const Tensor a = stored(c.rows, c.inner, c.transpose_a, in, 1),
@@ -74,7 +76,7 @@ void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result, dou
                  y = normal_tensor({c.rows, c.columns + kPadding}, out, 4);
     const int64_t bytes = kernels::cpu::matmul_scratch_bytes<T>(c.rows, c.columns, c.inner);
     std::vector<std::byte> scratch(static_cast<size_t>(bytes));
-    const auto expected = expected_product(c, a, b, bias, y, alpha);
+    const auto expected = expected_product(c, a, b, bias, y);
     product({.y = y.data<Out>(),
              .y_mode = c.mode,
              .scratch = scratch.data(),
@@ -88,20 +90,13 @@ void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result, dou
              .ldb = b.size(1),
              .ldy = y.size(1),
              .transpose_a = c.transpose_a,
-             .transpose_b = c.transpose_b,
-             .alpha = alpha});
+             .transpose_b = c.transpose_b});
     const double tolerance = 3 * static_cast<double>(c.inner + 4) * unit_roundoff(compute_dtype(in)) +
                              (rounds_result ? unit_roundoff(out) : 0);
     EXPECT_TRUE(near(y, expected, tolerance))
         << c.rows << " x " << c.columns << " x " << c.inner << (c.transpose_a ? ", a transposed" : "")
-        << (c.transpose_b ? ", b transposed" : "") << ", alpha " << alpha;
+        << (c.transpose_b ? ", b transposed" : "");
   }
-}
-
-/// A factor other than 1 may go another way than the products that a model consists of.
-template <class T, class Out>
-void check_cases(void (*product)(const Matmul<T, Out>&), bool rounds_result = false) {
-  for (const double alpha : {1.0, 0.5}) check_cases(product, rounds_result, alpha);
 }
 
 TEST(Matmul, FloatAgreesWithTheDefinition) {
@@ -120,46 +115,36 @@ TEST(Matmul, BfloatInputsGiveAFloatResultUnrounded) {
   check_cases(kernels::cpu::matmul<bf16, float>);
 }
 
-TEST(Matmul, OurOwnProductAgreesWithTheDefinition) {
-  check_cases(kernels::cpu::matmul_blocked<float>);
-  check_cases(kernels::cpu::matmul_blocked<double>);
-}
-
-/// The library where it can, also on a processor whose instructions do not make it the faster one.
-void library_or_own(const Matmul<float>& args) {
-  if (!kernels::cpu::onednn_product(args)) kernels::cpu::matmul_blocked(args);
-}
-
-TEST(Matmul, TheLibraryAgreesWithTheDefinition) {
-  if (kernels::cpu::onednn_words().empty()) GTEST_SKIP() << "built without oneDNN";
-  check_cases(library_or_own);
+TEST(Matmul, PackedTilesAgreeWithTheDefinitionForAnyNumberOfRows) {
+  check_cases(kernels::cpu::matmul_blocked<float, float>);
+  check_cases(kernels::cpu::matmul_blocked<double, double>);
+  check_cases(kernels::cpu::matmul_blocked<bf16, float>);
 }
 
 struct Sizes {
   int64_t rows, columns, inner;
 };
 
-/// op(a) op(b) by matmul_blocked(). The arrays have no element to spare: a sanitizer sees what is read or
-/// written beside them.
-template <class T>
-std::vector<T> own_product(const std::vector<T>& a, const std::vector<T>& b, const Sizes& sizes,
-                           bool transpose_a, bool transpose_b) {
+/// op(a) op(b). The arrays have no element to spare: a sanitizer sees what is read or written beside them.
+template <class T, class Out>
+std::vector<Out> product(const std::vector<T>& a, const std::vector<T>& b, const Sizes& sizes,
+                         bool transpose_a, bool transpose_b) {
   const auto [rows, columns, inner] = sizes;
-  std::vector<T> y(static_cast<size_t>(rows * columns));
+  std::vector<Out> y(static_cast<size_t>(rows * columns));
   std::vector<std::byte> scratch(
-      static_cast<size_t>(kernels::cpu::matmul_blocked_scratch_bytes<T>(rows, inner)));
-  kernels::cpu::matmul_blocked<T>({.y = y.data(),
-                                   .scratch = scratch.data(),
-                                   .a = a.data(),
-                                   .b = b.data(),
-                                   .rows = rows,
-                                   .columns = columns,
-                                   .inner = inner,
-                                   .lda = transpose_a ? rows : inner,
-                                   .ldb = transpose_b ? inner : columns,
-                                   .ldy = columns,
-                                   .transpose_a = transpose_a,
-                                   .transpose_b = transpose_b});
+      static_cast<size_t>(kernels::cpu::matmul_scratch_bytes<T>(rows, columns, inner)));
+  kernels::cpu::matmul<T, Out>({.y = y.data(),
+                                .scratch = scratch.data(),
+                                .a = a.data(),
+                                .b = b.data(),
+                                .rows = rows,
+                                .columns = columns,
+                                .inner = inner,
+                                .lda = transpose_a ? rows : inner,
+                                .ldb = transpose_b ? inner : columns,
+                                .ldy = columns,
+                                .transpose_a = transpose_a,
+                                .transpose_b = transpose_b});
   return y;
 }
 
@@ -167,7 +152,9 @@ std::vector<T> own_product(const std::vector<T>& a, const std::vector<T>& b, con
 template <class T>
 std::vector<T> whole_numbers(int64_t count, std::mt19937& random) {
   std::vector<T> numbers(static_cast<size_t>(count));
-  for (T& number : numbers) number = static_cast<T>(std::uniform_int_distribution(-8, 8)(random));
+  for (T& number : numbers) {
+    store(number, static_cast<compute_t<T>>(std::uniform_int_distribution(-8, 8)(random)));
+  }
   return numbers;
 }
 
@@ -176,44 +163,147 @@ void check_random_sizes(int cases) {
   std::mt19937 random(7);
   for (int i = 0; i < cases; ++i) {
     const int most = random() % 4 == 0 ? 700 : 120;
-    const auto size = [&] { return std::uniform_int_distribution<int64_t>(1, most)(random); };
-    const int64_t rows = size(), columns = size(), inner = size();
+    const auto size = [&](int at_most) { return std::uniform_int_distribution<int64_t>(1, at_most)(random); };
+    const int64_t rows = size(random() % 3 == 0 ? 9 : most), columns = size(most), inner = size(most);
     const bool ta = random() % 2, tb = random() % 2;
     const std::vector<T> a = whole_numbers<T>(rows * inner, random),
                          b = whole_numbers<T>(inner * columns, random);
-    std::vector<T> expected(static_cast<size_t>(rows * columns));
+    std::vector<compute_t<T>> expected(static_cast<size_t>(rows * columns));
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t k = 0; k < inner; ++k) {
         for (int64_t c = 0; c < columns; ++c) {
-          expected[size_t(r * columns + c)] +=
-              a[size_t(ta ? k * rows + r : r * inner + k)] * b[size_t(tb ? c * inner + k : k * columns + c)];
+          expected[size_t(r * columns + c)] += load(a[size_t(ta ? k * rows + r : r * inner + k)]) *
+                                               load(b[size_t(tb ? c * inner + k : k * columns + c)]);
         }
       }
     }
-    ASSERT_EQ(own_product(a, b, {rows, columns, inner}, ta, tb), expected)
+    ASSERT_EQ((product<T, compute_t<T>>(a, b, {rows, columns, inner}, ta, tb)), expected)
         << rows << " x " << columns << " x " << inner << (ta ? ", a transposed" : "")
         << (tb ? ", b transposed" : "");
   }
 }
 
-TEST(Matmul, OurOwnProductIsExactOnWholeNumbersOfAnySizes) {
-  check_random_sizes<float>(60);
-  check_random_sizes<double>(60);
+TEST(Matmul, IsExactOnWholeNumbersOfAnySizes) {
+  check_random_sizes<float>(80);
+  check_random_sizes<double>(80);
+  check_random_sizes<bf16>(80);
 }
 
-TEST(Matmul, OurOwnProductKeepsARowsBitsWhateverTheOtherRowsAndTheThreads) {
-  constexpr int64_t kAll = 401, kColumns = 250, kInner = 700;
-  std::mt19937 random(7);
-  std::vector<float> a(kAll * kInner), b(kColumns * kInner);
-  for (float& value : a) value = std::normal_distribution<float>()(random);
-  for (float& value : b) value = std::normal_distribution<float>()(random);
-  const std::vector<float> all = own_product(a, b, {kAll, kColumns, kInner}, false, true);
-  for (const int64_t rows : {1, 5, 6, 100, 193, 400}) {
-    const std::vector<float> first = own_product(a, b, {rows, kColumns, kInner}, false, true);
-    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << rows;
+template <class T>
+std::vector<T> normal_numbers(int64_t count, std::mt19937& random) {
+  std::vector<T> numbers(static_cast<size_t>(count));
+  for (T& number : numbers) store(number, std::normal_distribution<compute_t<T>>()(random));
+  return numbers;
+}
+
+/// A batch may hold any rows beside a row, so that one way must not show from another.
+template <class T, class Out>
+void check_bits_of_rows() {
+  constexpr int64_t kAll = 401, kColumns = 250;
+  for (const int64_t inner : {700, 2100}) {
+    std::mt19937 random(7);
+    const auto a = normal_numbers<T>(kAll * inner, random), b = normal_numbers<T>(kColumns * inner, random);
+    const auto bits = [&](int64_t rows) {
+      std::vector<Out> y = product<T, Out>(a, b, {rows, kColumns, inner}, false, true);
+      std::vector<std::byte> bytes(y.size() * sizeof(Out));
+      std::memcpy(bytes.data(), y.data(), bytes.size());
+      return bytes;
+    };
+    const auto all = bits(kAll);
+    for (const int64_t rows : {1, 5, 6, 8, 9, 100, 193, 400}) {
+      const auto first = bits(rows);
+      EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin()))
+          << rows << " rows, " << inner << " terms";
+    }
+    const OneThread alone;
+    EXPECT_EQ(bits(kAll), all);
   }
-  const OneThread alone;
-  EXPECT_EQ(own_product(a, b, {kAll, kColumns, kInner}, false, true), all);
+}
+
+TEST(Matmul, ARowKeepsItsBitsWhateverTheOtherRowsAndTheThreads) {
+  check_bits_of_rows<float, float>();
+  check_bits_of_rows<double, double>();
+  check_bits_of_rows<bf16, bf16>();
+  check_bits_of_rows<bf16, float>();
+}
+
+/// All tiles of a y of 12 x 2 vectors of 64 bytes, one after another.
+template <class Tile, class T>
+std::vector<T> tiles_of(const std::vector<T>& a, const std::vector<T>& b, int64_t depth) {
+  using kernels::cpu::Destination, kernels::cpu::Lines, kernels::cpu::Panel;
+  constexpr int64_t kRows = 12, kColumns = 128 / int64_t{sizeof(T)};
+  std::vector<T> y(kRows * kColumns, T{1}), packed(static_cast<size_t>(kRows * depth));
+  Tile::pack_rows(packed.data(), Lines<T>{a.data(), depth, 1}, kRows, depth);
+  for (int64_t row = 0; row < kRows; row += Tile::kRows) {
+    for (int64_t column = 0; column < kColumns; column += Tile::kColumns) {
+      Tile::multiply(packed.data() + row * depth, Panel<T>{b.data() + column, kColumns}, depth,
+                     Destination<T>{y.data() + row * kColumns + column, kColumns, nullptr, true});
+    }
+  }
+  return y;
+}
+
+template <class T>
+void check_tiles() {
+  constexpr int64_t kDepth = 100;
+  std::mt19937 random(7);
+  const auto a = normal_numbers<T>(12 * kDepth, random),
+             b = normal_numbers<T>(128 / sizeof(T) * kDepth, random);
+  EXPECT_EQ((tiles_of<kernels::cpu::Avx512Tile<T>>(a, b, kDepth)),
+            (tiles_of<kernels::cpu::Avx2Tile<T>>(a, b, kDepth)));
+}
+
+TEST(Matmul, ProcessorsWithAvx512AndWithoutComputeTheSameBits) {
+  if (!kernels::cpu::Avx512Tile<float>::usable()) GTEST_SKIP() << "this processor has no AVX-512";
+  check_tiles<float>();
+  check_tiles<double>();
+}
+
+/// Both orders of the terms in memory, and fewer rows, columns and terms than a tile has.
+template <class Tile>
+void check_pair_tile() {
+  using kernels::cpu::Destination, kernels::cpu::Lines, kernels::cpu::Panel;
+  constexpr int64_t kSide = 32, kRows = 27, kColumns = 19, kDepth = 75;
+  std::mt19937 random(7);
+  for (const bool side_by_side : {true, false}) {
+    const auto a = normal_numbers<bf16>(kRows * kDepth, random),
+               b = normal_numbers<bf16>(kColumns * kDepth, random);
+    const auto bias = normal_numbers<float>(kSide, random);
+    const Lines<bf16> rows{a.data(), side_by_side ? kDepth : 1, side_by_side ? 1 : kRows},
+        columns{b.data(), side_by_side ? kDepth : 1, side_by_side ? 1 : kColumns};
+    alignas(64) uint32_t packed_a[Tile::packed_count(kSide, kDepth)],
+        packed_b[Tile::packed_count(kSide, kDepth)];
+    Tile::pack_rows(packed_a, rows, kRows, kDepth);
+    Tile::pack_columns(packed_b, columns, kColumns, kDepth);
+    for (const bool add : {true, false}) {
+      std::vector<float> y(kSide * kSide, 3.0f);
+      {
+        [[maybe_unused]] const typename Tile::Scope scope;
+        Tile::multiply(packed_a, Panel<uint32_t>{packed_b, kSide}, kDepth,
+                       Destination<float>{y.data(), kSide, bias.data(), add});
+      }
+      for (int64_t r = 0; r < kSide; ++r) {
+        for (int64_t c = 0; c < kSide; ++c) {
+          double sum = (add ? 3.0 : 0.0) + double(bias[size_t(c)]);
+          for (int64_t k = 0; k < kDepth && r < kRows && c < kColumns; ++k) {
+            sum += double(load(*rows.at(r, k))) * double(load(*columns.at(c, k)));
+          }
+          // As above: 3 K units, of which a sum of 75 products is 10 at the most.
+          EXPECT_NEAR(y[size_t(r * kSide + c)], sum, 3 * 80 * unit_roundoff(DType::F32));
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, TilesOfPairsOnTileRegistersAgreeWithTheDefinition) {
+  if (!kernels::cpu::AmxTile::usable()) GTEST_SKIP() << "this processor has no AMX";
+  check_pair_tile<kernels::cpu::AmxTile>();
+}
+
+TEST(Matmul, TilesOfPairsOnVectorsAgreeWithTheDefinition) {
+  if (!kernels::cpu::Avx512PairTile::usable()) GTEST_SKIP() << "this processor has no AVX512_BF16";
+  check_pair_tile<kernels::cpu::Avx512PairTile>();
 }
 
 TEST(Matmul, IgnoredResultIsLeftAlone) {
