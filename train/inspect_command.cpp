@@ -1,6 +1,5 @@
 #include <fmt/core.h>
 
-#include "kernels/common/threads.h"
 #include "model/model.h"
 #include "train/balance.h"
 #include "train/commands.h"
@@ -71,8 +70,7 @@ void run_inspect(const InspectOptions& options) {
   }
   print_memory(plan_memory(config, {.dtype = parse_dtype(options.dtype),
                                     .micro_batch_tokens = options.micro_batch_tokens,
-                                    .gradient_checkpointing = options.gradient_checkpointing,
-                                    .threads = thread_count()}));
+                                    .gradient_checkpointing = options.gradient_checkpointing}));
 }
 
 }  // namespace prospect

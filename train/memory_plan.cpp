@@ -48,7 +48,8 @@ MemoryPlan plan_memory(const ModelConfig& config, const MemoryPlanOptions& optio
       plan.reference.emplace_back("reference weights", parameter_count(reference) * element);
     }
     const int64_t block = options.micro_batch_tokens * kept_values_per_token(reference) * element;
-    plan.reference.emplace_back("a sequence a thread", options.threads * (block + kAloneChunkBytes));
+    plan.reference.emplace_back("a block's activations", block);
+    plan.reference.emplace_back("a chunk of logits", HeadInputs{}.chunk_bytes);
   }
   plan.training.emplace_back("AdamW moments", 2 * n * state);
   if (master) plan.training.emplace_back("fp32 master weights", n * state);

@@ -15,7 +15,6 @@ struct MemoryPlanOptions {
   bool gradient_checkpointing = false;
   bool reference = true;                       ///< whether the objective has one
   const ModelConfig* own_reference = nullptr;  ///< a reference that is another model than the policy
-  int64_t threads = 1;
 };
 
 /// Weights of a model, tied ones once.

@@ -1,16 +1,13 @@
 #include "train/reference.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <exception>
-#include <mutex>
+#include <numeric>
 
 #include "engine/program.h"
 #include "kernels/common/check.h"
-#include "kernels/common/parallel.h"
 #include "model/config_json.h"
 #include "train/batch_pass.h"
 #include "train/commands.h"
@@ -109,14 +106,13 @@ void require_finite(const Tensor& values, const Corpus& corpus, const Sequence& 
 
 Reference::Reference(const TrainOptions& options, const RunInputs& inputs, int64_t first_step,
                      const FileSystem& system)
-    : inputs_(inputs), cache_(cache_options(options, inputs.corpus.config, system)) {
+    : inputs_(inputs),
+      micro_batch_tokens_(options.micro_batch_tokens),
+      cache_(cache_options(options, inputs.corpus.config, system)) {
   look_up(options, inputs.corpus, first_step, planned_steps(options, plan_of(options, inputs.corpus)));
   if (inputs.held_out) {
     look_up(options, *inputs.held_out, 0, plan_of(options, *inputs.held_out).steps_per_epoch());
   }
-  std::stable_sort(missing_.begin(), missing_.end(), [](const Planned& a, const Planned& b) {
-    return a.sequence.input_tokens() > b.sequence.input_tokens();
-  });
   if (missing_.empty() || options.reference.empty()) return;
   model_ = load_model(options.reference, {.dtype = parse_dtype(options.dtype)},
                       inputs.policy.parameters.values().device());
@@ -153,43 +149,47 @@ void Reference::complete() {
 void Reference::compute_missing() {
   cache_.prepare();
   const Transformer reference(model_ ? *model_ : inputs_.policy);
-  int64_t tokens = 0, done_tokens = 0;
-  for (const Planned& planned : missing_) tokens += planned.sequence.input_tokens();
+  std::vector<int64_t> lengths;
+  for (const Planned& planned : missing_) lengths.push_back(planned.sequence.input_tokens());
+  const int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  int64_t done_tokens = 0;
   Progress progress("reference, tokens", 0, tokens);
   FlushClock clock;
   const StopRequest stop;
-  std::mutex mutex;
-  std::atomic<bool> failed = false;
-  std::exception_ptr error;
-  parallel_for_dynamic(std::ssize(missing_), [&](int64_t i) {
-    if (failed || stop.made()) return;
-    const Planned& planned = missing_[static_cast<size_t>(i)];
-    // No exception may leave a parallel region.
-    try {
-      const Tensor values = score_alone(reference, planned.sequence);
-      require_finite(values, *planned.corpus, planned.sequence);
-      const std::lock_guard lock(mutex);
-      cache_.add(planned.key, values);
-      progress.advance(done_tokens += planned.sequence.input_tokens());
-      if (!clock.flush_due()) return;
-      cache_.flush();
-      if (clock.line_due()) {
-        progress.line(fmt::format("reference: {:.0f} % computed, {} left",
-                                  100.0 * static_cast<double>(done_tokens) / static_cast<double>(tokens),
-                                  progress.time_left()));
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      failed = true;
-      error = std::current_exception();
+  const std::vector<MicroBatch> micro_batches = split_by_tokens(lengths, micro_batch_tokens_).front();
+  for (const MicroBatch& members : micro_batches) {
+    if (stop.made()) break;
+    done_tokens += compute_batch(reference, members);
+    progress.advance(done_tokens);
+    if (!clock.flush_due()) continue;
+    cache_.flush();
+    if (clock.line_due()) {
+      progress.line(fmt::format("reference: {:.0f} % computed, {} left",
+                                100.0 * static_cast<double>(done_tokens) / static_cast<double>(tokens),
+                                progress.time_left()));
     }
-  });
+  }
   cache_.flush();
-  if (error) std::rethrow_exception(error);
   if (done_tokens < tokens) {
     fail(ExitCode::Preempted, "stopped before the first step, at {} of {} tokens of the reference{}",
          done_tokens, tokens, cache_.kept() ? "; the same command goes on from there" : "");
   }
+}
+
+int64_t Reference::compute_batch(const Transformer& reference, const MicroBatch& members) {
+  std::vector<Sequence> sequences;
+  int64_t tokens = 0;
+  for (const int64_t member : members) {
+    sequences.push_back(missing_[static_cast<size_t>(member)].sequence);
+    tokens += sequences.back().input_tokens();
+  }
+  const auto values = score_sequences(reference, sequences, tokens).log_probabilities;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const Planned& planned = missing_[static_cast<size_t>(members[i])];
+    require_finite(values[i], *planned.corpus, planned.sequence);
+    cache_.add(planned.key, values[i]);
+  }
+  return tokens;
 }
 
 void Reference::report(double seconds) const {

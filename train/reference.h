@@ -4,6 +4,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "model/transformer.h"
+#include "train/batch_plan.h"
 #include "train/packed_batch.h"
 #include "train/reference_cache.h"
 #include "train/run_inputs.h"
@@ -21,8 +23,8 @@ class Reference {
   Reference(const TrainOptions& options, const RunInputs& inputs, int64_t first_step,
             const FileSystem& system);
 
-  /// Computes what is missing, each sequence alone and on one thread: its bits then depend on the sequence,
-  /// not on the run that asks, so that a cache never changes a result. Keeps the cache up to date on the way.
+  /// Computes what is missing, by micro-batches. A sequence's bits do not depend on those beside it, so that
+  /// a cache never changes a result. Keeps the cache up to date on the way.
   /// Throws: Error(Preempted) at a signal, Error(NumericStop) `file:line: reason` for a log-probability that
   /// is not finite.
   void complete();
@@ -39,13 +41,16 @@ class Reference {
   void look_up(const TrainOptions& options, const Corpus& corpus, int64_t first_step, int64_t last_step);
   void look_up(const Sequence& sequence, const Corpus& corpus);
   void compute_missing();
+  /// The number of tokens computed.
+  int64_t compute_batch(const Transformer& reference, const MicroBatch& members);
   void report(double seconds) const;
 
   const RunInputs& inputs_;
+  const int64_t micro_batch_tokens_;
   ReferenceCache cache_;
   std::unordered_set<Hash128, Hash128Hash> planned_;
-  std::vector<Planned> missing_;  ///< longest first
-  std::optional<Model> model_;    ///< where something is missing and the policy is another model
+  std::vector<Planned> missing_;
+  std::optional<Model> model_;  ///< where something is missing and the policy is another model
 };
 
 }  // namespace prospect

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/common/threads.h"
 #include "train/batch_plan.h"
 
 namespace prospect {
@@ -30,7 +29,7 @@ struct ScoredBatch {
 };
 
 ScoredBatch score_batch(const Transformer& transformer, std::span<const Sequence> sequences,
-                        std::span<const Tensor> references, int64_t chunk_bytes) {
+                        std::span<const Tensor> references) {
   const NoGrad off;
   const Device& device = transformer.head_weight().value().device();
   PackedBatch packed = pack(sequences, device);
@@ -41,8 +40,7 @@ ScoredBatch score_batch(const Transformer& transformer, std::span<const Sequence
                           .host_offsets = packed.host_offsets,
                           .reference = references.empty() ? Tensor() : concatenate(references),
                           .labels = Tensor::zeros({std::ssize(sequences)}, DType::I32, device),
-                          .objective = {.kind = ObjectiveKind::Lm},
-                          .chunk_bytes = chunk_bytes});
+                          .objective = {.kind = ObjectiveKind::Lm}});
   return {std::move(packed), std::move(out)};
 }
 
@@ -61,7 +59,7 @@ ScoredSequences score_sequences(const Transformer& transformer, std::span<const 
       views.push_back(sequences[static_cast<size_t>(member)]);
       if (!reference.empty()) references.push_back(reference[static_cast<size_t>(member)]);
     }
-    const auto [packed, out] = score_batch(transformer, views, references, HeadInputs{}.chunk_bytes);
+    const auto [packed, out] = score_batch(transformer, views, references);
     for (size_t i = 0; i < members.size(); ++i) {
       const auto member = static_cast<size_t>(members[i]);
       scored.log_probabilities[member] =
@@ -70,11 +68,6 @@ ScoredSequences score_sequences(const Transformer& transformer, std::span<const 
     }
   }
   return scored;
-}
-
-Tensor score_alone(const Transformer& transformer, const Sequence& sequence) {
-  const OneThread here;
-  return score_batch(transformer, {&sequence, 1}, {}, kAloneChunkBytes).out.log_probabilities;
 }
 
 double area_under_curve(std::span<const double> scores, const std::vector<bool>& labels) {

@@ -15,15 +15,10 @@ struct ScoredSequences {
 
 /// The log-probability of every completion token under a model, without gradients, by micro-batches of at
 /// most `micro_batch_tokens`: the one forward behind reference, KL pairs, evaluation and `prospect score`.
+/// On the CPU their bits depend on the sequence alone, not on the others, the budget or the threads.
 /// `reference`, if not empty, holds the reference's log-probabilities of each sequence.
 ScoredSequences score_sequences(const Transformer& transformer, std::span<const Sequence> sequences,
                                 int64_t micro_batch_tokens, std::span<const Tensor> reference = {});
-
-/// The log-probabilities of one sequence's completion tokens, computed by the calling thread without the help
-/// of others, so that their bits depend on the sequence alone. Several threads may each score their own.
-Tensor score_alone(const Transformer& transformer, const Sequence& sequence);
-/// Logits that score_alone holds at a time.
-inline constexpr int64_t kAloneChunkBytes = 16 << 20;
 
 /// One tensor after another, along the first dimension. Requires: same dtype, not empty.
 Tensor concatenate(std::span<const Tensor> tensors);

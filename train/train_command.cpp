@@ -42,8 +42,7 @@ void require_memory(const TrainOptions& options) {
                                                .micro_batch_tokens = options.micro_batch_tokens,
                                                .gradient_checkpointing = options.gradient_checkpointing,
                                                .reference = options.objective != "lm",
-                                               .own_reference = reference ? &*reference : nullptr,
-                                               .threads = omp_get_max_threads()});
+                                               .own_reference = reference ? &*reference : nullptr});
   const double needed = static_cast<double>(plan.most()) / (1 << 30);
   if (needed > options.memory_gib) {
     fail(ExitCode::BadConfig,

@@ -296,11 +296,12 @@ Model wide_model(DType dtype) {
                       1, {.dtype = dtype, .trainable = true}, Device::cpu());
 }
 
-class ScoreAlone : public testing::TestWithParam<DType> {};
+class BatchedScores : public testing::TestWithParam<DType> {};
 
-TEST_P(ScoreAlone, GivesTheSameBitsOnAnyThreadOfAnyNumber) {
+TEST_P(BatchedScores, KeepTheirBitsWhateverTheBatchAndTheThreads) {
   const Model model = wide_model(GetParam());
   const Transformer transformer(model);
+  // From a single token to long ones, so that a batch may have any number of rows.
   std::vector<std::vector<int32_t>> ids;
   for (int s = 0; s < 12; ++s) ids.emplace_back(static_cast<size_t>(3 + 9 * s), 5 + s);
   std::vector<Sequence> sequences;
@@ -312,13 +313,9 @@ TEST_P(ScoreAlone, GivesTheSameBitsOnAnyThreadOfAnyNumber) {
   std::vector<std::vector<Tensor>> runs;
   for (const int threads : {1, 2, 3}) {
     omp_set_num_threads(threads);
-    std::vector<Tensor>& alone = runs.emplace_back();
-    for (const Sequence& sequence : sequences) alone.push_back(score_alone(transformer, sequence));
-    std::vector<Tensor>& together = runs.emplace_back(sequences.size());
-    parallel_for_dynamic(std::ssize(sequences), [&](int64_t i) {
-      const auto at = static_cast<size_t>(i);
-      together[at] = score_alone(transformer, sequences[at]);
-    });
+    for (const int64_t budget : {1, 150, 1 << 20}) {
+      runs.push_back(score_sequences(transformer, sequences, budget).log_probabilities);
+    }
   }
   omp_set_num_threads(before);
   for (const auto& run : runs) {
@@ -329,22 +326,7 @@ TEST_P(ScoreAlone, GivesTheSameBitsOnAnyThreadOfAnyNumber) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, ScoreAlone, testing::Values(DType::F32, DType::BF16, DType::F64));
-
-TEST(ScoreAlone, AgreesWithBatches) {
-  const Model model = wide_model(DType::F64);
-  const Transformer transformer(model);
-  const std::vector<int32_t> ids{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5};
-  const std::span<const int32_t> all(ids);
-  const std::vector<Sequence> sequences{{all.first(4), all.subspan(4), 0}, {all.first(2), all.subspan(2), 1}};
-  const auto batch = score_sequences(transformer, sequences, 1 << 20).log_probabilities;
-  for (size_t s = 0; s < sequences.size(); ++s) {
-    const auto alone = to_doubles(score_alone(transformer, sequences[s])), packed = to_doubles(batch[s]);
-    ASSERT_EQ(alone.size(), packed.size());
-    // Sums of up to 700 doubles in another order.
-    for (size_t t = 0; t < alone.size(); ++t) EXPECT_NEAR(alone[t], packed[t], 1e-12);
-  }
-}
+INSTANTIATE_TEST_SUITE_P(Dtypes, BatchedScores, testing::Values(DType::F32, DType::BF16, DType::F64));
 
 TEST(MemoryPlan, HoldsNoReferenceWhileItTrains) {
   const ModelConfig config = load_config(kLlama);
