@@ -12,7 +12,7 @@ namespace {
 /// Vectors of columns at a time: a sum waits for its last term, so that two are needed to keep a core busy.
 constexpr int64_t kVectors = 2;
 template <class C>
-constexpr int64_t kColumns = kVectors* kLanes<C>;
+constexpr int64_t kColumns = kLanes<C>* kVectors;
 
 /// The sums of all rows and kColumns columns of y.
 template <class C>

@@ -4,7 +4,8 @@
 
 /// The ways in which a product goes on the CPU. An element of y has the same bits on each of them, and
 /// whatever the threads, the processor and the other rows: it is the sum of its terms one after another, in
-/// the parts that part_depth() tells, one part after another.
+/// the parts of VectorTile::part(), one part after another. Where the processor multiplies bf16, those are
+/// summed otherwise (matmul_pairs.h), and all rows of bf16 go that way.
 namespace prospect::kernels::cpu {
 
 /// Up to this many rows of op(a) pay for reading b as it lies.
