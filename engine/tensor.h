@@ -32,7 +32,8 @@ class Tensor {
     Tensor tensor = empty(std::move(shape), dtype_of<T>, device);
     CHECK(std::ssize(values) == tensor.count(), "tensor: {} values for shape {}", values.size(),
           to_string(tensor.shape()));
-    std::memcpy(tensor.bytes(), values.data(), values.size_bytes());
+    // An empty list has no address, which memcpy must not see.
+    if (!values.empty()) std::memcpy(tensor.bytes(), values.data(), values.size_bytes());
     return tensor;
   }
   template <class T>
