@@ -48,7 +48,6 @@ template <int64_t kBytes>
   benchmark::DoNotOptimize(sums);
 }
 
-/// Rounds of kChains multiply-adds in the widest registers; returns their flops.
 inline double narrow_flops(int64_t rounds) {
   multiply_add<32>(rounds);
   return 2.0 * kChains * 8 * static_cast<double>(rounds);
@@ -59,6 +58,7 @@ inline double narrow_flops(int64_t rounds) {
   return 2.0 * kChains * 16 * static_cast<double>(rounds);
 }
 #endif
+/// Rounds of kChains multiply-adds in the widest registers; returns their flops.
 inline double flops_of(int64_t rounds) {
 #ifdef __x86_64__
   if (__builtin_cpu_supports("avx512f")) return wide_flops(rounds);

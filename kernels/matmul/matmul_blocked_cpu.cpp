@@ -33,15 +33,6 @@ bool lies_as_packed(Panel<Packed>& panel, const Lines<T>& lines, int64_t rows, b
   return false;
 }
 
-int64_t parts(int64_t total, int64_t size) {
-  return (total + size - 1) / size;
-}
-
-/// The size of `count` equal parts of `total`, rounded up to whole steps.
-int64_t part_size(int64_t total, int64_t count, int64_t step) {
-  return parts(parts(total, count), step) * step;
-}
-
 /// Rows [row, row + rows) of y and terms [term, term + terms) of their sums, for which a is packed: by parts
 /// of `depth` terms.
 template <class Tile>

@@ -56,7 +56,7 @@ template <class T>
 void matmul_few_rows(const Matmul<T, compute_t<T>>& args) {
   using C = compute_t<T>;
   const int64_t depth = Avx2Tile<T>::part(args.inner);
-  parallel_for((args.columns + kColumns<C> - 1) / kColumns<C>, [&](int64_t group) {
+  parallel_for(parts(args.columns, kColumns<C>), [&](int64_t group) {
     const int64_t first = group * kColumns<C>, width = std::min(kColumns<C>, args.columns - first);
     const T* columns[kColumns<C>];  // beyond the last one that one again
     for (int64_t i = 0; i < kColumns<C>; ++i)

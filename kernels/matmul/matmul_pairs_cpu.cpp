@@ -190,7 +190,8 @@ AmxTile::Scope::~Scope() {
 }
 
 bool Avx512PairTile::usable() {
-  return __builtin_cpu_supports("avx512f") && (Features(1).eax & 1u << 5);
+  static const bool has = __builtin_cpu_supports("avx512f") && (Features(1).eax & 1u << 5);
+  return has;
 }
 
 [[gnu::target("avx512f,avx512bf16")]] void Avx512PairTile::multiply(const uint32_t* a,
@@ -203,7 +204,7 @@ bool Avx512PairTile::usable() {
       __m512 sums[kSide];
 #pragma GCC unroll 16
       for (int64_t row = 0; row < kSide; ++row) sums[row] = _mm512_loadu_ps(y + row * to.ldy);
-      for (int64_t block = 0; block < (depth + kTerms - 1) / kTerms; ++block) {
+      for (int64_t block = 0; block < parts(depth, kTerms); ++block) {
         const uint32_t *rows = a + (2 * block + half) * kWords, *pairs = b.data + (2 * block + side) * kWords;
         for (int64_t pair = 0; pair < kSide; ++pair) {
           const auto columns = reinterpret_cast<__m512bh>(_mm512_load_si512(pairs + pair * kSide));

@@ -28,10 +28,18 @@ struct Panel {
   int64_t stride;
 };
 
-/// Equal parts of at most `most` terms, in whole steps.
-inline int64_t equal_part(int64_t inner, int64_t most, int64_t step) {
-  const int64_t count = std::max<int64_t>(1, (inner + most - 1) / most);
-  return std::max<int64_t>(1, (inner + step * count - 1) / (step * count)) * step;
+/// How many parts of `size` cover `total`.
+inline int64_t parts(int64_t total, int64_t size) {
+  return (total + size - 1) / size;
+}
+/// The size of `count` equal parts of `total`, rounded up to whole steps.
+inline int64_t part_size(int64_t total, int64_t count, int64_t step) {
+  return parts(parts(total, count), step) * step;
+}
+/// The size of the fewest equal parts that are at most `most`; a step where `total` is 0.
+inline int64_t equal_part(int64_t total, int64_t most, int64_t step) {
+  total = std::max<int64_t>(1, total);
+  return part_size(total, parts(total, most), step);
 }
 
 /// A tile of two vectors of kBytes in each of kTileRows rows.
